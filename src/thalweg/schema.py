@@ -1,0 +1,141 @@
+r"""What each result looks like: the contract between computing and drawing.
+
+A result is an `xarray.Dataset` with `attrs["kind"]`. Measures write it, figures read it, `check` says whether it holds.
+
+Kinds
+-----
+`surface`
+    One or more quantities over a regular grid of a subspace. `attrs["coordinates"]` names the grid's dims in order
+    (`["alpha", "beta"]` on a plane, `["alpha"]` on a line, `["t"]` on a curve). Each data variable says its part in
+    `attrs["role"]`:
+
+    - `value`: a mean over examples, dims = the coordinates. `attrs["metric"]` (`loss`, `accuracy`, ...),
+      `attrs["split"]` (`train` or `test`), `attrs["at_origin"]` (the same quantity at the subspace's origin).
+      Training quantities carry the metric's name (`loss`), test quantities the prefix `test_` (`test_loss`).
+    - `standard_error`: of the variable named in `attrs["of"]`; there when a subset of the examples was used.
+    - `gradient`: $\partial L / \partial c_k$, with the further dim `coordinate`.
+    - `per_example`: with the further dim `example` or `test_example`.
+    - `mask`: `interpolated`, true where a value was predicted and not evaluated.
+`path`
+    A trajectory as seen in a subspace: over dim `step`, the coordinates (`alpha`, `beta`; role `position`), the
+    `distance` of the true point from the subspace, and for each metric the value at the true point (`loss`, role
+    `value`) and at its projection (`projected_loss`, role `projected`).
+`trajectory`
+    Weights recorded along a training run: `theta(step, weight)`, `loss(step)`, `learning_rate(step)`.
+`components`
+    Principal components of a trajectory: `component(axis, weight)`, `mean(weight)`,
+    `explained_variance_ratio(axis)`, `score(step, axis)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+
+import numpy as np
+import xarray as xr
+
+KINDS = ("surface", "path", "trajectory", "components")
+ROLES = ("value", "standard_error", "gradient", "per_example", "mask")
+
+
+class SchemaError(ValueError):
+    """A dataset is not what the rest of thalweg can read."""
+
+
+def check(dataset: xr.Dataset) -> xr.Dataset:
+    """Return `dataset` unchanged if it fulfils the schema of its kind.
+
+    Raises
+    ------
+    SchemaError
+        Naming the first thing that is missing or wrong.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> check(xr.Dataset())
+    Traceback (most recent call last):
+    thalweg.schema.SchemaError: The dataset has no `kind` in its attrs; expected one of surface, path, trajectory, ...
+    """
+    kind = dataset.attrs.get("kind")
+    if kind is None:
+        raise SchemaError(f"The dataset has no `kind` in its attrs; expected one of {', '.join(KINDS)}.")
+    if kind not in KINDS:
+        raise SchemaError(f"Unknown kind {kind!r}; expected one of {', '.join(KINDS)}.")
+    {"surface": _check_surface, "path": _check_path, "trajectory": _check_trajectory, "components": _check_components}[
+        kind
+    ](dataset)
+    return dataset
+
+
+def coordinates(surface: xr.Dataset) -> tuple[str, ...]:
+    """Names of the grid's dims, in order."""
+    return tuple(np.atleast_1d(surface.attrs["coordinates"]).tolist())
+
+
+def values(surface: xr.Dataset) -> list[str]:
+    """Names of the measured quantities, training before test, loss before the metrics."""
+    names = [str(name) for name, var in surface.data_vars.items() if var.attrs.get("role") == "value"]
+    return sorted(names, key=lambda n: (surface[n].attrs["split"] != "train", surface[n].attrs["metric"] != "loss"))
+
+
+def value_name(metric: str, split: str) -> str:
+    """Name of the variable that holds `metric` on `split`: `loss`, `test_loss`."""
+    return metric if split == "train" else f"{split}_{metric}"
+
+
+def _check_surface(ds: xr.Dataset) -> None:
+    if "coordinates" not in ds.attrs:
+        raise SchemaError("A surface names its grid's dims in attrs['coordinates'], for example ['alpha', 'beta'].")
+    dims = coordinates(ds)
+    for dim in dims:
+        _need(ds, ds.coords, dim, "coordinate")
+        axis = ds[dim].values
+        if axis.ndim != 1 or not np.all(np.isfinite(axis)) or not np.all(np.diff(axis) > 0):
+            raise SchemaError(f"Coordinate `{dim}` must be finite and strictly increasing.")
+    if not values(ds):
+        raise SchemaError("A surface needs at least one variable with attrs['role'] == 'value'.")
+    for name, var in ds.data_vars.items():
+        role = var.attrs.get("role")
+        if role not in ROLES:
+            raise SchemaError(f"Variable `{name}` has role {role!r}; expected one of {', '.join(ROLES)}.")
+        if tuple(var.dims[: len(dims)]) != dims:
+            raise SchemaError(f"Variable `{name}` has dims {var.dims}; expected them to begin with {dims}.")
+        if role == "value":
+            for key in ("metric", "split", "long_name", "units"):
+                if key not in var.attrs:
+                    raise SchemaError(f"Variable `{name}` lacks attrs[{key!r}].")
+        if role == "standard_error" and var.attrs.get("of") not in ds:
+            raise SchemaError(f"Variable `{name}` must say in attrs['of'] whose standard error it is.")
+
+
+def _check_path(ds: xr.Dataset) -> None:
+    for dim in coordinates(ds):
+        _need(ds, ds.data_vars, dim, "position")
+    _need(ds, ds.data_vars, "distance", "variable")
+    _one_dimensional(ds, [*coordinates(ds), "distance"], "step")
+
+
+def _check_trajectory(ds: xr.Dataset) -> None:
+    for name in ("theta", "loss", "learning_rate"):
+        _need(ds, ds.data_vars, name, "variable")
+    if ds["theta"].dims != ("step", "weight"):
+        raise SchemaError(f"`theta` has dims {ds['theta'].dims}; expected ('step', 'weight').")
+    _one_dimensional(ds, ["loss", "learning_rate"], "step")
+
+
+def _check_components(ds: xr.Dataset) -> None:
+    for name in ("component", "mean", "explained_variance_ratio", "score"):
+        _need(ds, ds.data_vars, name, "variable")
+
+
+def _need(ds: xr.Dataset, where: Iterable[Hashable], name: str, what: str) -> None:
+    if name not in where:
+        raise SchemaError(f"A {ds.attrs['kind']} needs the {what} `{name}`; it has {sorted(map(str, where))}.")
+
+
+def _one_dimensional(ds: xr.Dataset, names: Iterable[str], dim: str) -> None:
+    _need(ds, ds.coords, dim, "coordinate")
+    for name in names:
+        if ds[name].dims != (dim,):
+            raise SchemaError(f"`{name}` has dims {ds[name].dims}; expected ('{dim}',).")
