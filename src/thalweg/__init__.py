@@ -1,0 +1,31 @@
+"""thalweg: see and measure the loss landscapes of neural networks."""
+
+from importlib.metadata import PackageNotFoundError as _NotInstalled
+from importlib.metadata import version as _version
+
+from thalweg import figures
+from thalweg.export import to_netcdf, to_vtk
+from thalweg.measures import describe_cost, loss_surface, principal_components, principal_plane, project_trajectory
+from thalweg.problem import FunctionProblem, ModuleProblem, Problem, accuracy, load_weights
+from thalweg.record import Recorder
+from thalweg.store import load, open_study, save
+from thalweg.subspaces import (
+    Box,
+    Line,
+    Plane,
+    Segment,
+    coordinate_plane,
+    filter_normalize,
+    layer_normalize,
+    plane_through,
+    random_box,
+    random_direction,
+    random_directions,
+    random_line,
+    random_plane,
+)
+
+try:
+    __version__ = _version("thalweg")
+except _NotInstalled:
+    __version__ = "unknown"

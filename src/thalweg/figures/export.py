@@ -1,0 +1,113 @@
+"""A figure to a file: HTML that needs no network, PNG, SVG or PDF."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+IMAGES = (".png", ".svg", ".pdf")
+
+
+def save(figure: Any, file: str | os.PathLike[str], **kwargs: Any) -> Path:
+    """Write a figure of plotly or matplotlib; the suffix chooses the format.
+
+    The file appears whole or not at all: it is written beside its place and then moved there.
+
+    Parameters
+    ----------
+    figure
+        What a function of `figures` returned.
+    file
+        `.html` (plotly only; self-contained), `.png`, `.svg` or `.pdf`. Images of plotly figures need the extra
+        `thalweg[images]` and a Chromium.
+    kwargs
+        For plotly's `write_html` or `write_image` (`width`, `height`, `scale`), or matplotlib's `savefig` (`dpi`).
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is unknown, or does not fit the figure.
+    ModuleNotFoundError
+        If the extra for images is needed and missing.
+
+    Examples
+    --------
+    >>> save(None, "landscape.gif")
+    Traceback (most recent call last):
+    ValueError: Cannot save 'landscape.gif': the suffix must be one of .html, .png, .svg, .pdf.
+    """
+    target = Path(file)
+    suffix = target.suffix.lower()
+    if suffix not in (".html", *IMAGES):
+        raise ValueError(f"Cannot save {target.name!r}: the suffix must be one of .html, {', '.join(IMAGES)}.")
+    write = _writer(figure, target.name, suffix)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {str(target.parent)!r} to save {target.name!r} in; create it first."
+        )
+    handle, part = tempfile.mkstemp(suffix=suffix, prefix=f".{target.stem}.", dir=target.parent)
+    os.close(handle)
+    try:
+        write(figure, part, **kwargs)
+        os.chmod(part, 0o666 & ~_umask())
+        os.replace(part, target)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def _writer(figure: Any, name: str, suffix: str) -> Any:
+    if hasattr(figure, "savefig"):
+        if suffix == ".html":
+            raise ValueError(
+                f"Cannot save {name!r}: a matplotlib figure cannot become HTML; "
+                f"draw it with backend='plotly', or use one of {', '.join(IMAGES)}."
+            )
+        return _matplotlib
+    if not hasattr(figure, "write_html"):
+        raise ValueError(
+            f"Cannot save {name!r}: a figure of plotly or matplotlib is needed, not {type(figure).__name__!r}; "
+            "backend='none' returns data and not a figure."
+        )
+    if suffix == ".html":
+        return _html
+    if find_spec("kaleido") is None:
+        raise ModuleNotFoundError(
+            f"Cannot save {name!r}: images of plotly figures need kaleido. "
+            'Install it with: pip install "thalweg[images]"; or save as .html, or draw with backend="matplotlib".'
+        )
+    return _image
+
+
+def _matplotlib(figure: Any, file: str, **kwargs: Any) -> None:
+    figure.savefig(file, **{"bbox_inches": "tight", "facecolor": figure.get_facecolor(), **kwargs})
+
+
+def _html(figure: Any, file: str, **kwargs: Any) -> None:
+    options = {"include_plotlyjs": True, "include_mathjax": False, "config": {"displaylogo": False, "responsive": True}}
+    text = figure.to_html(**{**options, **kwargs})
+    paper = figure.layout.paper_bgcolor or figure.layout.template.layout.paper_bgcolor or "#ffffff"
+    style = f"<style>body{{margin:0;background:{paper}}}.svg-container{{margin:0 auto}}</style>"
+    Path(file).write_text(text.replace("<head>", f"<head>{style}", 1), encoding="utf-8")
+
+
+def _image(figure: Any, file: str, **kwargs: Any) -> None:
+    plain = type(figure)(figure)
+    plain.update_layout(updatemenus=[])  # controls mean nothing on paper
+    size = {"width": figure.layout.width or 1200, "height": figure.layout.height or 760, "scale": 2}
+    plain.write_image(file, **{**size, **kwargs})
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

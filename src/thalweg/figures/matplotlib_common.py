@@ -1,0 +1,73 @@
+"""What the matplotlib figures share: a page with a title, facts and notes around the panels, and colour bars.
+
+Figures are made without pyplot: nothing is registered, and nothing has to be closed.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from thalweg.figures import theme as themes
+from thalweg.figures.prepare import Layer, Map
+
+_LINE = 0.15  # inches that a line of small print takes
+_LETTERS = 15  # letters of small print on an inch
+
+
+def page(title: str, subtitle: str, notes: str, size: tuple[float, float], theme: themes.Theme) -> Figure:
+    """A figure whose panels fill `size` inches (width, height) between the title above and the small print below."""
+    width, height = size
+    p = themes.palette(theme)
+    above, below = (textwrap.wrap(text, int(width * _LETTERS)) for text in (subtitle, notes))
+    head, foot = 0.34 + _LINE * len(above), 0.06 + _LINE * len(below)
+    full = height + head + foot
+    figure = Figure(figsize=(width, full), layout="constrained")
+    engine: Any = figure.get_layout_engine()
+    engine.set(rect=(0, foot / full, 1, height / full), w_pad=0.06, h_pad=0.05)
+    left = 0.1 / width
+    figure.text(left, 1 - 0.09 / full, title, va="top", fontsize=12, fontweight="bold")
+    small: dict[str, Any] = {"fontsize": 7.5, "color": p.muted, "linespacing": 1.25}
+    if above:
+        figure.text(left, 1 - 0.32 / full, "\n".join(above), va="top", **small)
+    if below:
+        figure.text(left, 0.06 / full, "\n".join(below), va="bottom", **small)
+    return figure
+
+
+def map_page(shown: Map, width: float, height: float, theme: themes.Theme) -> tuple[Figure, list[tuple[Layer, Any]]]:
+    """A page for a map, with each quantity that is shown and its place in the grid of panels."""
+    layers = [shown.layers[name] for name in shown.shown]
+    many = len(layers) > 1
+    notes = [f"{x.label}: {n}" if many else n for x in layers for n in x.notes]
+    columns = 2 if len(layers) in (2, 4) else min(3, len(layers))
+    rows = -(-len(layers) // columns)
+    text = ". ".join(notes) + "." * bool(notes)
+    figure = page(shown.title, shown.subtitle, text, (columns * width, rows * height), theme)
+    grid = figure.add_gridspec(rows, columns)
+    return figure, [(layer, grid[divmod(k, columns)]) for k, layer in enumerate(layers)]
+
+
+def colorbar(figure: Figure, layer: Layer, bands: bool, **place: Any) -> None:
+    """A colour bar with the labelled iso-lines as ticks, in bands or continuous."""
+    colors = themes.colormap()
+    shown = ScalarMappable(norm=Normalize(layer.scale.low, layer.scale.high), cmap=colors)
+    edges: dict[str, Any] = {"boundaries": band_edges(layer)} if bands else {}
+    inside = (layer.levels >= layer.scale.low) & (layer.levels <= layer.scale.high)
+    bar = figure.colorbar(shown, ticks=layer.levels[inside], spacing="proportional", **edges, **place)
+    bar.ax.set_yticklabels([t for t, ok in zip(layer.ticks, inside, strict=True) if ok])
+    bar.set_label(layer.title)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(width=0.6, length=2.5)
+
+
+def band_edges(layer: Layer) -> np.ndarray:
+    """Heights between which the bands of a filled map lie, from the lowest to the highest."""
+    ends = np.array([layer.scale.low, layer.scale.high])
+    inner = layer.fine[(layer.fine > ends[0]) & (layer.fine < ends[1])]
+    return np.concatenate([ends[:1], inner, ends[1:]])

@@ -1,0 +1,139 @@
+"""The 3-D surface for papers: shaded relief, iso-lines, a map on the floor, paths, the model.
+
+Matplotlib has no depth buffer and would draw lines through hills. So what a hill hides is worked out here
+(`camera.visible`) and left out, or dotted where it is a path.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import LightSource, Normalize
+from matplotlib.figure import Figure
+
+from thalweg.figures import camera
+from thalweg.figures import theme as themes
+from thalweg.figures.matplotlib_common import colorbar, map_page
+from thalweg.figures.overlay import Sheet
+from thalweg.figures.prepare import Layer, Map
+
+_FINE = 120  # cells along a side to which the drawn surface is refined (its shape stays bilinear)
+_FLOOR, _HEIGHT, _ELEVATION = 0.42, 0.62, 29.0
+
+
+def draw(shown: Map, theme: themes.Theme) -> Figure:
+    """The whole figure: one panel per quantity that is shown."""
+    single = len(shown.shown) == 1
+    width, height = (5.6, 3.9) if single else (3.9, 2.9)
+    with themes.matplotlib_style(theme):
+        figure, panels = map_page(shown, width, height, theme)
+        for layer, place in panels:
+            axes: Any = figure.add_subplot(place, projection="3d", computed_zorder=False)
+            _panel(axes, shown, layer, theme)
+            if not single:
+                axes.set_title(layer.label)
+            colorbar(figure, layer, bands=False, ax=axes, shrink=0.62, pad=0.02, aspect=26, fraction=0.04)
+        return figure
+
+
+def _panel(axes: Any, shown: Map, layer: Layer, theme: themes.Theme) -> None:
+    p = themes.palette(theme)
+    s = layer.scale
+    span = s.high - s.low
+    ground = s.low - _FLOOR * span
+    sides = camera.sides(shown.x.values, shown.y.values, shown.commensurate, _HEIGHT)
+    slope = np.tan(np.deg2rad(_ELEVATION)) * (1 + _FLOOR) / _HEIGHT
+    angle = camera.best(layer, slope)
+    view = (angle, slope)
+    _floor(axes, shown, layer, ground)
+    _relief(axes, layer, sides, angle)
+    for level, line in layer.sheet.iso_lines(layer.levels):
+        line3 = np.column_stack([line, np.full(len(line), level)]).T
+        _hidden_line(axes, layer.sheet, line3, view, color=(1, 1, 1, 0.55), linewidth=0.5)
+    for i, track in enumerate(layer.tracks):
+        color = themes.path_color(i)
+        below = np.where(np.isfinite(track.line[2]), ground, np.nan)
+        axes.plot(*track.line[:2], below, color=color, linewidth=1.0, zorder=1.5, label=f"_{track.label}, from above")
+        _hidden_line(axes, layer.sheet, track.line, view, color=color, linewidth=2.0, label=track.label, zorder=5)
+        for k, shape, face in ((0, "o", p.casing), (-1, "s", color)):
+            at = (track.x[[k]], track.y[[k]], track.z[[k]])
+            axes.plot(*at, shape, markersize=5, markerfacecolor=face, markeredgecolor=p.ink, zorder=6, label="_end")
+            _word(axes, (at[0][0], at[1][0], at[2][0]), ("start", "end")[k], p)
+    for m in layer.markers:
+        face, shape = (p.model, "D") if m.kind == "model" else (p.casing, "o")
+        look = {"markersize": 5, "markerfacecolor": face, "markeredgecolor": p.ink}
+        axes.plot([m.x], [m.y], [m.z], shape, zorder=6, label=f"_{m.label}", **look)
+        _word(axes, (m.x, m.y, m.z), m.label, p, below=True)
+    _frame(axes, shown, layer, p, ground=ground, sides=sides, angle=angle)
+
+
+def _relief(axes: Any, layer: Layer, sides: np.ndarray, angle: float) -> None:
+    """The surface, refined without changing its shape, and lit from the viewer's left."""
+    sheet, s = layer.sheet, layer.scale
+    x, y = (_refine(g) for g in (sheet.x, sheet.y))
+    xx, yy = np.meshgrid(x, y, indexing="ij")
+    z = sheet.height(xx.ravel(), yy.ravel()).reshape(xx.shape)
+    scene = (z - s.low) / (s.high - s.low) * _HEIGHT / (1 + _FLOOR)
+    dx, dy = sides[0] / (x.size - 1), sides[1] / (y.size - 1)
+    colors = themes.colormap()(Normalize(s.low, s.high)(z))
+    light = LightSource(azdeg=90 - float(np.rad2deg(angle)) + 70, altdeg=52)
+    filled = np.where(np.isfinite(scene), scene, np.nanmin(scene))
+    shade = light.hillshade(filled.T, dx=dx, dy=-dy, fraction=0.8).T[..., None]
+    colors[..., :3] = np.clip(colors[..., :3] * (0.7 + 0.42 * shade), 0, 1)
+    colors[~np.isfinite(z)] = 0
+    options = {"rstride": 1, "cstride": 1, "linewidth": 0, "antialiased": False, "shade": False, "zorder": 2}
+    drawn = axes.plot_surface(xx, yy, np.ma.masked_invalid(z), facecolors=colors, **options)
+    drawn.set_rasterized(True)
+
+
+def _floor(axes: Any, shown: Map, layer: Layer, ground: float) -> None:
+    s = layer.scale
+    z = np.ma.masked_invalid(layer.heights.T)
+    levels = np.linspace(s.low, s.high, 60)
+    look = {"cmap": themes.colormap(), "vmin": s.low, "vmax": s.high, "extend": "both", "zorder": 1}
+    axes.contourf(shown.x.values, shown.y.values, z, levels=levels, zdir="z", offset=ground, **look)
+    for _, line in layer.sheet.iso_lines(layer.levels):
+        axes.plot(*line.T, ground, color=(1, 1, 1, 0.5), linewidth=0.4, zorder=1.2, label="_floor")
+
+
+def _hidden_line(axes: Any, sheet: Sheet, line: np.ndarray, view: tuple[float, float], **look: Any) -> None:
+    """A line over the surface without the parts that a hill hides."""
+    x, y, z = line
+    seen = camera.visible(sheet, line, *view)
+    axes.plot(x, y, np.where(seen, z, np.nan), **{"zorder": 3, "label": "_iso-line", "solid_capstyle": "round", **look})
+
+
+def _word(axes: Any, place: tuple[float, float, float], text: str, p: themes.Palette, below: bool = False) -> None:
+    x, y, z = place
+    if not np.isfinite(z):
+        return
+    span = np.ptp(axes.get_zlim())
+    card = {"boxstyle": "round,pad=0.15", "facecolor": p.paper, "edgecolor": "none", "alpha": 0.8}
+    look = {"ha": "right" if below else "left", "va": "top" if below else "bottom", "zorder": 7, "bbox": card}
+    axes.text(x, y, z + (-0.04 if below else 0.03) * span, text, fontsize=7, **look)
+
+
+def _frame(
+    axes: Any, shown: Map, layer: Layer, p: themes.Palette, *, ground: float, sides: np.ndarray, angle: float
+) -> None:
+    s = layer.scale
+    axes.set(xlim=shown.x.values[[0, -1]], ylim=shown.y.values[[0, -1]], zlim=(ground, s.high))
+    axes.set(xlabel=shown.x.label, ylabel=shown.y.label)
+    axes.set_zticks(layer.levels, layer.ticks)
+    axes.set_box_aspect([*sides[:2], _HEIGHT], zoom=1.12)
+    axes.view_init(elev=_ELEVATION, azim=float(np.rad2deg(angle)))
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_pane_color((0, 0, 0, 0))
+        axis.line.set_color(p.grid)
+        axis._axinfo["grid"].update(color=p.grid, linewidth=0.5)
+        axis.set_tick_params(pad=0, labelsize=7)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.labelpad = -1
+        axis.get_major_locator().set_params(nbins=5)
+
+
+def _refine(values: np.ndarray) -> np.ndarray:
+    """Every given value and evenly spaced ones between, so that a bilinear surface keeps its shape."""
+    parts = max(1, round(_FINE / max(values.size - 1, 1)))
+    return np.interp(np.arange((values.size - 1) * parts + 1) / parts, np.arange(values.size), values)

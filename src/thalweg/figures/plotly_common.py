@@ -1,0 +1,200 @@
+"""What the plotly figures share: titles, notes, colour bars, and the two controls that switch what is shown."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from thalweg.figures import theme as themes
+from thalweg.figures.prepare import Layer, Map
+
+Traces = list[dict[str, Any]]
+DATA_KEYS = (
+    "x",
+    "y",
+    "z",
+    "i",
+    "j",
+    "k",
+    "text",
+    "customdata",
+    "hovertemplate",
+    "surfacecolor",
+    "cmin",
+    "cmax",
+    "zmin",
+    "zmax",
+)
+
+
+def short(heights: np.ndarray, low: float, high: float) -> list[Any]:
+    """Heights as nested lists, rounded to a 100,000th of the range, nan as None."""
+    digits = int(np.ceil(5 - np.log10(max(high - low, 1e-300))))
+    rounded_ = np.round(heights, digits)
+    listed = rounded_.astype(object)
+    listed[~np.isfinite(rounded_)] = None
+    return listed.tolist()
+
+
+def title(words: str, facts: str, theme: themes.Theme, width: float = 1100) -> dict[str, Any]:
+    """Title and subtitle, left-aligned with the panels; `width` in pixels is what a line of the subtitle may take."""
+    muted = themes.palette(theme).muted
+    sub = {"text": wrap(facts, width), "font": {"size": 13, "color": muted}} if facts else {}
+    return {
+        "text": f"<b>{words}</b>",
+        "subtitle": sub,
+        "x": 0,
+        "xref": "paper",
+        "yref": "container",
+        "y": 1,
+        "yanchor": "top",
+        "pad": {"t": 22},
+    }
+
+
+def note(layer: Layer, theme: themes.Theme, shift: int = -8, width: float = 1100) -> dict[str, Any]:
+    """The annotation at the foot that says what was changed to draw the layer."""
+    return {
+        "text": note_text(layer, width),
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0,
+        "y": 0,
+        "xanchor": "left",
+        "yanchor": "top",
+        "yshift": shift,
+        "showarrow": False,
+        "align": "left",
+        "name": "note",
+        "font": {"size": 12, "color": themes.palette(theme).muted},
+    }
+
+
+def note_text(layer: Layer, width: float = 1100) -> str:
+    """The notes of a layer."""
+    return wrap(sentences(layer.notes), width)
+
+
+def sentences(notes: Iterable[str]) -> str:
+    """Notes as one text."""
+    return "".join(f"{n}. " for n in notes).strip()
+
+
+def wrap(text: str, width: float) -> str:
+    """Lines that fit into `width` pixels of small print."""
+    return "<br>".join(textwrap.wrap(text, int(width / 6.6)))
+
+
+def extra_lines(text: str, width: float) -> int:
+    """Pixels that the subtitle takes beyond its first line."""
+    return 17 * max(0, len(textwrap.wrap(text, int(width / 6.6))) - 1)
+
+
+def colorbar(layer: Layer, **more: Any) -> dict[str, Any]:
+    """A slim colour bar whose ticks are the labelled iso-lines."""
+    return {
+        "title": {"text": f"{layer.title}<br>", "side": "right", "font": {"size": 13}},
+        "thickness": 14,
+        "outlinewidth": 0,
+        "tickvals": layer.levels.tolist(),
+        "ticktext": list(layer.ticks),
+        "tickfont": {"size": 12},
+        "ticks": "outside",
+        "ticklen": 3,
+        **more,
+    }
+
+
+def hover(shown: Map, layer: Layer) -> str:
+    """Coordinates and the true value."""
+    where = f"{shown.x.symbol} = %{{x:.4g}}<br>{shown.y.symbol} = %{{y:.4g}}"
+    return f"{where}<br><b>{layer.title} = %{{customdata}}</b><extra></extra>"
+
+
+def controls(
+    shown: Map,
+    traces: Callable[[Layer], Traces],
+    layout: Callable[[Layer], dict[str, Any]],
+    theme: themes.Theme,
+    above: bool = False,
+) -> list[dict[str, Any]]:
+    """The dropdown over quantities and the linear/log buttons of the quantity that is shown.
+
+    Plotly's buttons have no memory, so choosing a quantity also replaces the scale buttons by that quantity's own.
+    """
+    names = sorted(shown.layers, key=lambda n: n != shown.shown[0])
+    made = {n: _scale_buttons(shown, n, traces, layout) for n in names}
+    start = made[names[0]]
+    menus = []
+    if any(len(b) > 1 for b in made.values()):
+        menus.append(_menu(start, _active(shown, names[0]), theme, above, type="buttons", direction="right"))
+    if len(names) > 1:
+        quantities = []
+        for n in names:
+            act = _active(shown, n)
+            restyle, relayout, where = made[n][act]["args"]
+            swap = {"updatemenus[0].buttons": made[n], "updatemenus[0].active": act} if menus else {}
+            args = [restyle, {**relayout, **swap}, where]
+            quantities.append({"label": shown.layers[n].label, "method": "update", "args": args})
+        menus.append(_menu(quantities, 0, theme, above, type="dropdown", direction="down"))
+    return menus
+
+
+def _active(shown: Map, name: str) -> int:
+    return int(shown.layers[name].scale.log and name in shown.others)
+
+
+def _scale_buttons(shown: Map, name: str, traces: Callable[[Layer], Traces], layout: Callable[..., Any]) -> Traces:
+    both = [layer for layer in (shown.layers[name], shown.others.get(name)) if layer is not None]
+    return [
+        {
+            "label": "log" if layer.scale.log else "linear",
+            "method": "update",
+            "args": _args(traces(layer), layout(layer)),
+        }
+        for layer in sorted(both, key=lambda x: x.scale.log)
+    ]
+
+
+def _args(traces: Traces, layout: dict[str, Any]) -> list[Any]:
+    flat = [_flatten(t) for t in traces]
+    keys = sorted({k for t in flat for k in t if k.split(".")[0] in (*DATA_KEYS, "contours", "colorbar")})
+    return [{k: [t.get(k) for t in flat] for k in keys}, layout, list(range(len(traces)))]
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _menu(buttons: Traces, active: int, theme: themes.Theme, above: bool, **kind: Any) -> dict[str, Any]:
+    p = themes.palette(theme)
+    right = kind["type"] == "dropdown"
+    return {
+        "buttons": buttons,
+        "active": active,
+        "x": 1.0 if right else 0.0,
+        "xanchor": "right" if right else "left",
+        "y": 1.0,
+        "yanchor": "bottom" if above else "top",
+        "bgcolor": p.paper,
+        "bordercolor": p.grid,
+        "font": {"color": p.button, "size": 13},
+        "showactive": True,
+        "pad": {"b": 10 if above else 0},
+        **kind,
+    }
+
+
+def figure(traces: Traces, layout: dict[str, Any], theme: themes.Theme) -> go.Figure:
+    """A figure in our template."""
+    return go.Figure(data=traces, layout={"template": themes.template(theme), **layout})

@@ -1,0 +1,186 @@
+"""The interactive 3-D surface: light, iso-lines, a map on the floor, paths as tubes, and what can be chosen.
+
+The scene is built in heights, so that a logarithmic surface is lit, cut and coloured like any other; the ticks say
+the values.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from thalweg.figures import camera
+from thalweg.figures import theme as themes
+from thalweg.figures.plotly_common import (
+    Traces,
+    colorbar,
+    controls,
+    extra_lines,
+    figure,
+    hover,
+    note,
+    note_text,
+    short,
+    title,
+)
+from thalweg.figures.plotly_paths import Box, labels, marker_trace, path_traces, places
+from thalweg.figures.prepare import Layer, Map
+
+_HEIGHT = 0.62  # of the scene, in units of its longer side
+_FLOOR = 0.42  # depth of the floor below the surface, in units of the surface's own height
+_LIGHT = {"ambient": 0.55, "diffuse": 0.72, "specular": 0.08, "roughness": 0.65, "fresnel": 0.08}
+_EYE = (1.52, 0.84)  # distance of the eye from the vertical axis, and its height, in scene units
+
+
+def draw(shown: Map, theme: themes.Theme) -> go.Figure:
+    """The whole figure."""
+    first = shown.layers[shown.shown[0]]
+    layout = {
+        "title": title(shown.title, shown.subtitle, theme),
+        "annotations": [note(first, theme)],
+        "margin": {"l": 16, "r": 16, "t": 84 + extra_lines(shown.subtitle, 1100), "b": 34},
+        "height": 760,
+        "showlegend": False,
+        "scene": _scene(shown, first, theme),
+        "updatemenus": controls(
+            shown,
+            lambda layer: _traces(shown, layer, theme),
+            lambda layer: {
+                "annotations[0].text": note_text(layer),
+                "scene.annotations": labels(layer.tracks, layer.markers, themes.palette(theme)),
+                **{f"scene.zaxis.{k}": v for k, v in _zaxis(layer).items()},
+            },
+            theme,
+        ),
+    }
+    return figure(_traces(shown, first, theme), layout, theme)
+
+
+def box(shown: Map, layer: Layer) -> Box:
+    """Proportions of the surface within the scene."""
+    spans = np.array([np.ptp(shown.x.values), np.ptp(shown.y.values), layer.scale.high - layer.scale.low])
+    return Box(camera.sides(shown.x.values, shown.y.values, shown.commensurate, _HEIGHT / (1 + _FLOOR)), spans)
+
+
+def floor(layer: Layer) -> float:
+    """Height of the map below the surface."""
+    return layer.scale.low - _FLOOR * (layer.scale.high - layer.scale.low)
+
+
+def _traces(shown: Map, layer: Layer, theme: themes.Theme) -> Traces:
+    p = themes.palette(theme)
+    sides = box(shown, layer)
+    traces = [_surface(shown, layer), _floor(shown, layer), _floor_lines(layer)]
+    for i, track in enumerate(layer.tracks):
+        traces += path_traces(track, sides, floor(layer), themes.path_color(i), p)
+    return [*traces, marker_trace(layer.markers, sides, p)]
+
+
+def _surface(shown: Map, layer: Layer) -> dict[str, Any]:
+    s = layer.scale
+    step = float(layer.levels[1] - layer.levels[0]) / 2 if layer.levels.size > 1 else s.high - s.low
+    start = float(np.ceil(s.low / step) * step)
+    lines = {"show": True, "start": start, "end": s.high, "size": step, "width": 1, "highlight": False}
+    return {
+        "type": "surface",
+        "name": layer.label,
+        "x": shown.x.values.tolist(),
+        "y": shown.y.values.tolist(),
+        "z": short(layer.heights.T, s.low, s.high),
+        "customdata": layer.text.T.tolist(),
+        "hovertemplate": hover(shown, layer),
+        "colorscale": themes.colorscale(),
+        "cmin": s.low,
+        "cmax": s.high,
+        "lighting": _LIGHT,
+        "lightposition": {"x": -6000, "y": 9000, "z": 4000},
+        "contours": {
+            "x": {"highlight": False},
+            "y": {"highlight": False},
+            "z": {**lines, "color": "rgba(255,255,255,0.5)"},
+        },
+        "colorbar": colorbar(layer, len=0.62, x=1.0, xanchor="right", y=0.47),
+    }
+
+
+def _floor(shown: Map, layer: Layer) -> dict[str, Any]:
+    s = layer.scale
+    flat = np.where(np.isfinite(layer.heights), floor(layer), np.nan)
+    return {
+        "type": "surface",
+        "name": "floor",
+        "x": shown.x.values.tolist(),
+        "y": shown.y.values.tolist(),
+        "z": short(flat.T, s.low, s.high),
+        "surfacecolor": short(layer.heights.T, s.low, s.high),
+        "colorscale": themes.colorscale(),
+        "cmin": s.low,
+        "cmax": s.high,
+        "showscale": False,
+        "hoverinfo": "skip",
+        "lighting": {"ambient": 1.0, "diffuse": 0.0, "specular": 0.0, "fresnel": 0.0},
+        "contours": {k: {"highlight": False} for k in "xyz"},
+    }
+
+
+def _floor_lines(layer: Layer) -> dict[str, Any]:
+    """Iso-lines of the map on the floor, a little above it."""
+    gap = np.full((1, 2), np.nan)
+    parts = [part for _, line in layer.sheet.iso_lines(layer.levels) for part in (line, gap)]
+    xy = np.concatenate([*parts, gap])
+    z = np.full(len(xy), floor(layer) + 0.006 * (layer.scale.high - layer.scale.low))
+    return {
+        "type": "scatter3d",
+        "name": "iso-lines",
+        "mode": "lines",
+        **places(xy[:, 0], xy[:, 1], z),
+        "line": {"color": "rgba(255,255,255,0.55)", "width": 1.5},
+        "hoverinfo": "skip",
+    }
+
+
+def _scene(shown: Map, layer: Layer, theme: themes.Theme) -> dict[str, Any]:
+    sides = box(shown, layer)
+    return {
+        "xaxis": {
+            "title": {"text": shown.x.label},
+            "range": _ends(shown.x.values),
+            "nticks": 6,
+            "tickfont": {"size": 12},
+        },
+        "yaxis": {
+            "title": {"text": shown.y.label},
+            "range": _ends(shown.y.values),
+            "nticks": 6,
+            "tickfont": {"size": 12},
+        },
+        "zaxis": _zaxis(layer),
+        "aspectmode": "manual",
+        "aspectratio": {"x": sides.sides[0], "y": sides.sides[1], "z": _HEIGHT},
+        "camera": _camera(layer),
+        "annotations": labels(layer.tracks, layer.markers, themes.palette(theme)),
+    }
+
+
+def _camera(layer: Layer) -> dict[str, Any]:
+    away, up = _EYE
+    angle = camera.best(layer, slope=up / away * (1 + _FLOOR) / _HEIGHT)
+    eye = {"x": away * np.cos(angle), "y": away * np.sin(angle), "z": up}
+    return {"eye": eye, "center": {"x": 0.0, "y": 0.0, "z": -0.13}}
+
+
+def _zaxis(layer: Layer) -> dict[str, Any]:
+    s = layer.scale
+    return {
+        "title": {"text": layer.title},
+        "range": [floor(layer) - 0.01 * (s.high - s.low), s.high + 0.02 * (s.high - s.low)],
+        "tickvals": layer.levels.tolist(),
+        "ticktext": list(layer.ticks),
+        "tickfont": {"size": 12},
+    }
+
+
+def _ends(values: np.ndarray) -> list[float]:
+    return [float(values[0]), float(values[-1])]

@@ -1,0 +1,290 @@
+"""What a surface figure shows, as plain numbers and words: read from the dataset once, drawn by any backend.
+
+`prepare` picks the quantities, their scale and its limits, and writes every sentence of the figure. A `Map` holds one
+`Layer` per quantity; arrays are indexed `[i, j]` as `values[i, j] = quantity(x_i, y_j)`, like the dataset's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+from thalweg import schema
+from thalweg.figures import overlay, scale
+from thalweg.figures.overlay import Marker, Sheet, Track
+from thalweg.figures.scale import Scale, number
+
+Auto = Literal["auto"]
+_SYMBOLS = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ"}
+_UNITLESS = ("", "1", "none", "dimensionless")
+_DETAIL = 20  # filled levels
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One coordinate: its name in the dataset, the symbol in hover texts, the title of the axis, its values."""
+
+    name: str
+    symbol: str
+    label: str
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One quantity on one scale.
+
+    `values` are the dataset's, `heights` what is drawn, `text` what hover says; `fine` and `levels` are the heights of
+    filled levels and of labelled iso-lines, `ticks` labels them; `notes` says what was changed to draw it.
+    """
+
+    name: str
+    label: str
+    title: str
+    values: np.ndarray
+    heights: np.ndarray
+    text: np.ndarray
+    scale: Scale
+    fine: np.ndarray
+    levels: np.ndarray
+    ticks: tuple[str, ...]
+    sheet: Sheet
+    tracks: tuple[Track, ...]
+    markers: tuple[Marker, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Map:
+    """Everything that a surface or contour figure draws.
+
+    `layers` are the quantities, each on its chosen scale; `others` the same quantities on the other scale, where they
+    have one; `shown` names those that are visible first.
+    """
+
+    x: Axis
+    y: Axis
+    layers: dict[str, Layer]
+    others: dict[str, Layer]
+    shown: tuple[str, ...]
+    title: str
+    subtitle: str
+    commensurate: bool
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What every layer gets, whatever its quantity; `at_model`: the surface passes through the model."""
+
+    axes: list[Axis]
+    paths: list[xr.Dataset]
+    points: Mapping[str, Sequence[float]] | None
+    at_model: bool
+
+
+def prepare(
+    ds: xr.Dataset,
+    variable: str | Sequence[str] | None = None,
+    *,
+    path: xr.Dataset | Sequence[xr.Dataset] | None = None,
+    points: Mapping[str, Sequence[float]] | None = None,
+    log: bool | Auto = "auto",
+    clip: float | Auto | None = "auto",
+    title: str | None = None,
+) -> Map:
+    """Read a surface over two coordinates.
+
+    Raises
+    ------
+    ValueError
+        If the dataset has not exactly two coordinates left, a variable is unknown, or nothing is finite.
+    """
+    ds, fixed = grid(ds, 2)
+    names, shown = choose(ds, variable)
+    axes = [_axis(ds[d]) for d in schema.coordinates(ds)]
+    paths = overlay.read_paths(path, schema.coordinates(ds))
+    order = _Order(axes, paths, points, all(np.isclose(v, 0.0) for v in fixed.values()))
+    layers, others = {}, {}
+    metric = ds[shown[0]].attrs["metric"]
+    for name in names:
+        limit = clip if clip in ("auto", None) or ds[name].attrs["metric"] == metric else "auto"
+        try:
+            chosen = scale.wants_log(ds[name].values, log if ds[name].attrs["metric"] == metric else "auto")
+            layers[name] = _layer(ds, name, order, chosen, limit)
+        except ValueError:
+            if name in shown:
+                raise
+            continue
+        other = _other(ds, name, order, not chosen, limit)
+        if other is not None:
+            others[name] = other
+    x, y = axes
+    return Map(
+        x=x,
+        y=y,
+        layers=layers,
+        others=others,
+        shown=shown,
+        title=title or str(ds.attrs.get("title") or "") or _title(ds, shown),
+        subtitle=". ".join([*_facts(ds, fixed), *overlay.path_facts(paths, ds)]),
+        commensurate=_commensurate(ds, schema.coordinates(ds)),
+    )
+
+
+def grid(ds: xr.Dataset, wanted: int) -> tuple[xr.Dataset, dict[str, float]]:
+    """The checked surface with `coordinates` naming only the dims that are left, and the values of those sliced away.
+
+    Raises
+    ------
+    ValueError
+        If `wanted` coordinates are not what is left, saying how to get there.
+    """
+    if ds.attrs.get("kind") != "surface":
+        raise ValueError(
+            f"This dataset is of kind {ds.attrs.get('kind')!r}, and a surface is needed; "
+            "a path goes into `path=`, or into figures.path."
+        )
+    dims = tuple(d for d in schema.coordinates(ds) if d in ds.dims)
+    if len(dims) != wanted:
+        raise ValueError(_how_to(dims, wanted))
+    fixed = {d: float(ds[d]) for d in schema.coordinates(ds) if d in ds.coords and d not in ds.dims}
+    return schema.check(ds.assign_attrs(coordinates=list(dims))), fixed
+
+
+def _how_to(dims: tuple[str, ...], wanted: int) -> str:
+    have = f"The surface has {len(dims)} coordinates ({', '.join(dims)})" if dims else "The surface is a single point"
+    if len(dims) > wanted:
+        cut = ", ".join(f"{d}=0" for d in dims[wanted:])
+        near = f"ds.isel({cut.replace('=0', '=...')}) or ds.sel({cut}, method='nearest')"
+        more = " or draw it whole with figures.surface or figures.contour" if (len(dims), wanted) == (2, 1) else ""
+        return f"{have} and {wanted} can be drawn; slice it first: {near}{more}."
+    more = "; draw it with figures.profile" if len(dims) == 1 else ""
+    return f"{have} and {wanted} are needed{more}."
+
+
+def choose(ds: xr.Dataset, variable: str | Sequence[str] | None) -> tuple[list[str], tuple[str, ...]]:
+    """Names of the quantities on offer, and of those shown first.
+
+    Raises
+    ------
+    ValueError
+        If a name is not one of the dataset's quantities.
+    """
+    names = schema.values(ds)
+    if variable is None:
+        return names, (names[0],)
+    wanted = (variable,) if isinstance(variable, str) else tuple(variable)
+    for name in wanted:
+        if name not in names:
+            raise ValueError(f"{name!r} is not a quantity of this surface; it has {', '.join(names)}.")
+    if not wanted:
+        raise ValueError(f"`variable` is empty; name at least one of {', '.join(names)}.")
+    return (names if isinstance(variable, str) else list(wanted)), wanted
+
+
+def label(var: xr.DataArray) -> str:
+    """`Training loss [nats]`: long name and units of a variable or coordinate."""
+    name = str(var.attrs.get("long_name") or _SYMBOLS.get(str(var.name), str(var.name)))
+    name = name[:1].upper() + name[1:] if var.attrs.get("role") == "value" else name
+    units = str(var.attrs.get("units", ""))
+    return name if units.lower() in _UNITLESS else f"{name} [{units}]"
+
+
+def _axis(coordinate: xr.DataArray) -> Axis:
+    name = str(coordinate.name)
+    symbol = _SYMBOLS.get(name, name)
+    text = label(coordinate)
+    text = symbol if text == name else text
+    return Axis(name, symbol, text, coordinate.values.astype(float))
+
+
+def _other(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Auto | None) -> Layer | None:
+    """The same quantity on the other scale; a logarithm only of what is positive and not a bounded score."""
+    values = ds[name].values
+    if log and (ds[name].attrs["metric"] == "accuracy" or (values[np.isfinite(values)] <= 0).mean() > 0.5):
+        return None
+    return _layer(ds, name, order, log, clip)
+
+
+def _layer(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Auto | None) -> Layer:
+    var = ds[name]
+    values = var.values.astype(float)
+    fitted = scale.fit(name, values, log, clip)
+    heights = fitted(values)
+    x, y = order.axes
+    levels = scale.levels(fitted, 9)
+    title = label(var)
+    sheet = Sheet((x.name, y.name), x.values, y.values, (x.symbol, y.symbol), name, title, heights, fitted)
+    origin = var.attrs.get("at_origin") if order.at_model else None
+    return Layer(
+        name=name,
+        label=title.split(" [")[0],
+        title=title,
+        values=values,
+        heights=heights,
+        text=_hover(ds, name, values, fitted),
+        scale=fitted,
+        fine=scale.refine(levels, fitted, _DETAIL),
+        levels=levels,
+        ticks=tuple(scale.tick_text(h, log) for h in levels),
+        sheet=sheet,
+        tracks=tuple(overlay.track(sheet, p, i, len(order.paths)) for i, p in enumerate(order.paths)),
+        markers=overlay.markers(sheet, origin, order.points),
+        notes=_notes(values, fitted),
+    )
+
+
+def _hover(ds: xr.Dataset, name: str, values: np.ndarray, fitted: Scale) -> np.ndarray:
+    """True values as text, with what was done to draw them."""
+    error = ds.get(f"{name}_standard_error")
+    mask = ds["interpolated"].values if "interpolated" in ds else np.zeros(values.shape, bool)
+    text = np.empty(values.shape, dtype=object)
+    for i, j in np.ndindex(values.shape):
+        v = values[i, j]
+        said = number(float(v), 5) + (f" ± {number(float(error.values[i, j]), 2)}" if error is not None else "")
+        if fitted.ceiling is not None and v > fitted.ceiling:
+            said += f" (drawn at {number(fitted.ceiling)})"
+        text[i, j] = said + (" (interpolated)" if mask[i, j] else "")
+    return text
+
+
+def _notes(values: np.ndarray, fitted: Scale) -> tuple[str, ...]:
+    of = f"of {values.size:,} points"
+    infinite, undefined = int(np.isposinf(values).sum()), int((np.isnan(values) | np.isneginf(values)).sum())
+    notes = []
+    if infinite or undefined:
+        how = [f"{infinite:,} inf at the top"] * bool(infinite) + [f"{undefined:,} left open"] * bool(undefined)
+        are = "is" if infinite + undefined == 1 else "are"
+        notes.append(f"{infinite + undefined:,} {of} {are} not finite ({', '.join(how)})")
+    if fitted.ceiling is not None:
+        above = int((values[np.isfinite(values)] > fitted.ceiling).sum())
+        notes.append(f"{above:,} {of} above {number(fitted.ceiling)} drawn at {number(fitted.ceiling)}")
+    if fitted.log and (below := int((values < fitted.bottom).sum() - np.isneginf(values).sum())):
+        notes.append(f"{below:,} {of} below {number(fitted.bottom)} drawn at {number(fitted.bottom)} (log scale)")
+    return tuple(notes)
+
+
+def _facts(ds: xr.Dataset, fixed: dict[str, float]) -> list[str]:
+    facts = []
+    if fixed:
+        facts.append("Slice at " + ", ".join(f"{_SYMBOLS.get(d, d)} = {number(v)}" for d, v in fixed.items()))
+    if "interpolated" in ds:
+        mask = ds["interpolated"].values
+        facts.append(f"{int((~mask).sum()):,} of {mask.size:,} points evaluated, the rest interpolated")
+    errors = [float(np.nanmax(v.values)) for v in ds.data_vars.values() if v.attrs.get("role") == "standard_error"]
+    if errors:
+        facts.append(f"Estimated from a subset of the examples: standard error up to {number(max(errors), 2)}")
+    return facts
+
+
+def _title(ds: xr.Dataset, shown: tuple[str, ...]) -> str:
+    return label(ds[shown[0]]).split(" [")[0] if len(shown) == 1 else "Loss landscape"
+
+
+def _commensurate(ds: xr.Dataset, dims: tuple[str, ...]) -> bool:
+    units = [ds[d].attrs.get("units") for d in dims]
+    return units[0] is not None and units[0] == units[1]

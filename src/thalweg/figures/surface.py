@@ -1,0 +1,192 @@
+"""Loss surfaces as pictures: in three dimensions, as a contour map, and along a line.
+
+All three read a dataset of kind `surface` (see `schema`) and return a figure of the chosen backend. What they show is
+decided in `prepare` and `lines`; the backends only draw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import xarray as xr
+
+from thalweg.figures.backend import Backend, drawer
+from thalweg.figures.prepare import prepare
+from thalweg.figures.theme import Theme
+
+Auto = Literal["auto"]
+Paths = xr.Dataset | Sequence[xr.Dataset]
+
+
+def surface(
+    ds: xr.Dataset,
+    variable: str | Sequence[str] | None = None,
+    *,
+    path: Paths | None = None,
+    trajectory: Paths | None = None,
+    points: Mapping[str, Sequence[float]] | None = None,
+    log: bool | Auto = "auto",
+    clip: float | Auto | None = "auto",
+    backend: Backend = "plotly",
+    theme: Theme = "light",
+    title: str | None = None,
+) -> Any:
+    """Draw a loss surface in three dimensions.
+
+    In plotly: the lit surface with iso-lines, its map on the floor, paths as tubes lying on it, the model at the
+    origin, one dropdown for metric and split, and buttons for a linear or logarithmic scale. Matplotlib draws the same
+    without controls.
+
+    Parameters
+    ----------
+    ds
+        Kind `surface` with two coordinates; slice a box first (`ds.isel(gamma=0)`).
+    variable
+        The quantity shown first (the training loss if not given). A list offers only these, and in matplotlib draws
+        one panel each.
+    path, trajectory
+        One dataset of kind `path`, or several; two words for the same argument. A step stands at the loss at its
+        projection, and its hover text gives the true loss and the distance from the plane beside it.
+    points
+        Names and coordinates of further places to mark, `{"SGD": (0.1, -0.4)}`.
+    log
+        Whether heights are logarithms. 'auto': if the values span more than three decades.
+    clip
+        Values above are drawn at this height, which the figure says. 'auto' chooses it when a few values would flatten
+        all others; None flattens nothing.
+    backend
+        `plotly`, `matplotlib`, or `none` for the prepared `Map`.
+    theme
+        `light` or `dark`.
+    title
+        Instead of the dataset's own.
+
+    Returns
+    -------
+    Figure
+        Of plotly or matplotlib; or a `prepare.Map`.
+
+    Raises
+    ------
+    ValueError
+        If the dataset has not two coordinates, or a variable, path or point does not belong to it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> a, b = np.linspace(-1, 1, 5), np.linspace(-1, 1, 3)
+    >>> words = {"role": "value", "metric": "loss", "split": "train", "long_name": "training loss", "units": "nats"}
+    >>> loss = (("alpha", "beta"), a[:, None] ** 2 + 2 * b**2, words)
+    >>> attrs = {"kind": "surface", "coordinates": ["alpha", "beta"]}
+    >>> bowl = xr.Dataset({"loss": loss}, {"alpha": a, "beta": b}, attrs)
+    >>> shown = surface(bowl, backend="none")
+    >>> shown.title, shown.layers["loss"].heights.shape
+    ('Training loss', (5, 3))
+    >>> [trace.type for trace in surface(bowl).data]
+    ['surface', 'surface', 'scatter3d', 'scatter3d']
+    """
+    draw = drawer(backend, "surface")
+    prepared = prepare(ds, variable, path=_either(path, trajectory), points=points, log=log, clip=clip, title=title)
+    return draw(prepared, theme)
+
+
+def contour(
+    ds: xr.Dataset,
+    variable: str | Sequence[str] | None = None,
+    *,
+    path: Paths | None = None,
+    trajectory: Paths | None = None,
+    points: Mapping[str, Sequence[float]] | None = None,
+    log: bool | Auto = "auto",
+    clip: float | Auto | None = "auto",
+    backend: Backend = "plotly",
+    theme: Theme = "light",
+    title: str | None = None,
+) -> Any:
+    """Draw a loss surface as a map with filled levels and labelled iso-lines.
+
+    The arguments are those of `surface`. A list of variables draws one panel each. Both axes have the same scale if
+    their units agree.
+
+    Returns
+    -------
+    Figure
+        Of plotly or matplotlib; or a `prepare.Map`.
+
+    Raises
+    ------
+    ValueError
+        As `surface`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> a, b = np.linspace(-1, 1, 5), np.linspace(-1, 1, 3)
+    >>> words = {"role": "value", "metric": "loss", "split": "train", "long_name": "training loss", "units": "nats"}
+    >>> loss = (("alpha", "beta"), a[:, None] ** 2 + 2 * b**2, words)
+    >>> attrs = {"kind": "surface", "coordinates": ["alpha", "beta"]}
+    >>> bowl = xr.Dataset({"loss": loss}, {"alpha": a, "beta": b}, attrs)
+    >>> contour(bowl, backend="none").layers["loss"].levels
+    array([0. , 0.5, 1. , 1.5, 2. , 2.5, 3. ])
+    """
+    draw = drawer(backend, "contour")
+    prepared = prepare(ds, variable, path=_either(path, trajectory), points=points, log=log, clip=clip, title=title)
+    return draw(prepared, theme)
+
+
+def profile(
+    ds: xr.Dataset,
+    *,
+    log: bool | Auto = "auto",
+    backend: Backend = "plotly",
+    theme: Theme = "light",
+    title: str | None = None,
+) -> Any:
+    """Draw a surface over one coordinate: the loss on the left axis, another metric on the right one.
+
+    Training data are solid and test data dashed; a band is the standard error where there is one; a vertical line marks
+    the model at the origin. Values that are not finite are gaps, and the figure counts them.
+
+    Parameters
+    ----------
+    ds
+        Kind `surface` with one coordinate; slice a plane first (`ds.sel(beta=0, method="nearest")`).
+    log
+        Whether the loss axis is logarithmic. 'auto': if the losses span more than three decades.
+    backend, theme, title
+        As in `surface`.
+
+    Returns
+    -------
+    Figure
+        Of plotly or matplotlib; or the prepared `lines.Sheets`.
+
+    Raises
+    ------
+    ValueError
+        If the dataset has more than one coordinate.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> words = {"role": "value", "metric": "loss", "split": "train", "long_name": "training loss", "units": "nats"}
+    >>> line = xr.Dataset(
+    ...     {"loss": ("t", [1.0, 0.5, 2.0], words)}, {"t": [0.0, 0.5, 1.0]}, {"kind": "surface", "coordinates": ["t"]}
+    ... )
+    >>> profile(line, backend="none").panels[0].lines[0].y
+    array([1. , 0.5, 2. ])
+    """
+    from thalweg.figures.lines import profile_panels
+
+    draw = drawer(backend, "lines")
+    return draw(profile_panels(ds, log=log, title=title), theme)
+
+
+def _either(path: Paths | None, trajectory: Paths | None) -> Paths | None:
+    if path is not None and trajectory is not None:
+        raise ValueError("`path` and `trajectory` are two words for the same argument; give one of them.")
+    return trajectory if path is None else path

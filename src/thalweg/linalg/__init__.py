@@ -1,0 +1,1 @@
+"""Numerics that ask for a matvec and have never heard of a network."""

@@ -1,0 +1,182 @@
+r"""What a training path looks like: its principal plane, and where it lies relative to any plane.
+
+Principal components come from the Gram matrix of the recorded weights (steps x steps), so that a network of any size needs only
+two rows in memory at a time. The share of variance that they explain says little by itself: the path of a random walk in high dimensions
+gives $6/\pi^2 \approx 61\%$ for the first component (Antognini & Sohl-Dickstein 2018, arXiv:1806.08805).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+import xarray as xr
+
+from thalweg import schema
+from thalweg.problem import Problem
+from thalweg.store import provenance
+from thalweg.subspaces import Box, Plane
+
+Center = Literal["mean", "last"]
+
+
+def principal_components(trajectory: xr.Dataset, num_components: int = 2, center: Center = "mean") -> xr.Dataset:
+    r"""Directions in which a trajectory varies most.
+
+    With $W$ the weights of $T$ steps less the centre, $W W^T = Q \Lambda Q^T$; component $k$ is $W^T q_k / \sqrt{\lambda_k}$ and
+    explains $\lambda_k / \sum_j \lambda_j$ of the variance.
+
+    Parameters
+    ----------
+    trajectory
+        Kind `trajectory`, as a `Recorder` writes it; `theta` may be lazy.
+    num_components
+        At most $T - 1$.
+    center
+        `"mean"` of all steps (principal component analysis), or the `"last"` step (Li et al. 2018), so that the end lies in the plane.
+
+    Returns
+    -------
+    Dataset
+        Kind `components`: `component(axis, weight)` of unit length, `mean(weight)` (the centre), `explained_variance_ratio(axis)`,
+        `score(step, axis)`.
+
+    Raises
+    ------
+    ValueError
+        Fewer different steps than components need, or non-finite weights (a run that diverged).
+    """
+    schema.check(trajectory)
+    theta = trajectory["theta"]
+    num_steps = theta.sizes["step"]
+    if not 1 <= num_components <= num_steps - 1:
+        raise ValueError(
+            f"{num_components} principal components need at least {num_components + 1} recorded steps; the trajectory has {num_steps}."
+        )
+    if center not in ("mean", "last"):
+        raise ValueError(f"center={center!r}; expected 'mean' or 'last'.")
+    rows = [_row(theta, k) for k in range(num_steps)]
+    middle = np.mean(rows, axis=0) if center == "mean" else rows[-1].copy()
+    if not np.isfinite(middle).all() or not all(np.isfinite(row).all() for row in rows):
+        raise ValueError("The trajectory has non-finite weights: the run diverged. Take the steps before that: `.isel(step=slice(k))`.")
+    offsets = np.stack(rows) - middle
+    eigenvalues, vectors = np.linalg.eigh(offsets @ offsets.T)
+    order = np.argsort(eigenvalues)[::-1]
+    eigenvalues, vectors = np.clip(eigenvalues[order], 0.0, None), vectors[:, order]
+    if not eigenvalues[num_components - 1] > 1e-12 * max(eigenvalues[0], 1e-300):
+        raise ValueError(f"The trajectory moves in fewer than {num_components} directions; ask for fewer components.")
+    chosen = vectors[:, :num_components]
+    components = (offsets.T @ chosen / np.sqrt(eigenvalues[:num_components])).T
+    signs = np.where((offsets @ components.T)[-1] < (offsets @ components.T)[0], -1.0, 1.0)
+    components *= signs[:, None]
+    dataset = xr.Dataset(
+        {
+            "component": (("axis", "weight"), components),
+            "mean": ("weight", middle),
+            "explained_variance_ratio": ("axis", eigenvalues[:num_components] / eigenvalues.sum()),
+            "score": (("step", "axis"), offsets @ components.T),
+        },
+        {"step": trajectory["step"], "axis": np.arange(1, num_components + 1)},
+        {"kind": "components", "center": center, **provenance()},
+    )
+    return schema.check(dataset)
+
+
+def principal_plane(trajectory: xr.Dataset, center: Center = "mean") -> Plane:
+    """The plane of the first two principal components of a trajectory, in units of distance in weight space.
+
+    `plane.info["explained_variance_ratio"]` tells how much of the path it holds; `plane.anchors` are the projected steps, so that
+    `loss_surface(problem, plane)` covers the path.
+    """
+    found = principal_components(trajectory, 2, center)
+    dtype = torch.as_tensor(trajectory["theta"][:1, :1].values).dtype
+    origin, (u, v) = torch.as_tensor(found["mean"].values).to(dtype), torch.as_tensor(found["component"].values).to(dtype)
+    ratios = [round(float(r), 6) for r in found["explained_variance_ratio"]]
+    info = {
+        "kind": "principal",
+        "center": center,
+        "explained_variance_ratio": ratios,
+        "normalize": "unit length",
+        "labels": [f"principal component {k + 1}, {100 * r:.3g}% of the variance" for k, r in enumerate(ratios)],
+    }
+    return Plane(origin, u, v, info=info, anchors=found["score"].values)
+
+
+def project_trajectory(trajectory: xr.Dataset, plane: Box, problem: Problem | None = None) -> xr.Dataset:
+    """Where a trajectory runs in a subspace, how far it is from it, and what both cost.
+
+    Parameters
+    ----------
+    trajectory
+        Kind `trajectory`.
+    plane
+        Any line, plane or box.
+    problem
+        If given, loss and metrics are measured at the true points (`loss`) and at their projections (`projected_loss`): what a
+        contour shows under the path is the second.
+
+    Returns
+    -------
+    Dataset
+        Kind `path`: the coordinates, `distance` and the losses over `step`.
+    """
+    schema.check(trajectory)
+    theta = trajectory["theta"]
+    steps = range(theta.sizes["step"])
+    places = [plane.project(torch.as_tensor(_row(theta, k))) for k in steps]
+    coords = np.stack([place.coords.cpu().numpy() for place in places])
+    distance = np.array([float(place.distance) for place in places])
+    path = xr.Dataset(
+        {
+            **{dim: ("step", coords[:, k], {"role": "position"}) for k, dim in enumerate(plane.dims)},
+            "distance": ("step", distance, {"role": "distance", "long_name": "distance from the plane", "units": "1"}),
+        },
+        {"step": trajectory["step"]},
+        {"kind": "path", "coordinates": list(plane.dims), "length": _length(theta), **provenance()},
+    )
+    if "learning_rate" in trajectory:
+        path["learning_rate"] = trajectory["learning_rate"]
+    if "explained_variance_ratio" in plane.info:
+        path.attrs["explained_variance_ratio"] = plane.info["explained_variance_ratio"]
+    if problem is not None:
+        _add_losses(path, theta, coords, plane, problem)
+    return schema.check(path)
+
+
+class _Rows:
+    """Recorded weights by number, read when they are asked for."""
+
+    def __init__(self, theta: xr.DataArray, like: torch.Tensor) -> None:
+        self.theta, self.like = theta, like
+
+    def __len__(self) -> int:
+        return self.theta.sizes["step"]
+
+    def __getitem__(self, index: slice) -> torch.Tensor:
+        return torch.as_tensor(self.theta[index].values).to(self.like)
+
+
+def _add_losses(path: xr.Dataset, theta: xr.DataArray, coords: np.ndarray, plane: Box, problem: Problem) -> None:
+    from thalweg.subspaces import GridPoints
+
+    if theta.sizes["weight"] != problem.num_weights:
+        raise ValueError(
+            f"The trajectory has {theta.sizes['weight']} weights, the problem {problem.num_weights}; they belong to different networks."
+        )
+    true = problem.measure(_Rows(theta, problem.theta)).values
+    projected = problem.measure(GridPoints(plane, coords, problem.theta)).values
+    for name in true:
+        path[name] = ("step", true[name].numpy(), {"role": "value", "long_name": f"{name} at the true point"})
+        about = {"role": "projected", "long_name": f"{name} at the projection onto the plane"}
+        path[f"projected_{name}"] = ("step", projected[name].numpy(), about)
+
+
+def _row(theta: xr.DataArray, k: int) -> np.ndarray:
+    return np.asarray(theta[k].values, dtype=np.float64)
+
+
+def _length(theta: xr.DataArray) -> float:
+    """Length of the polygon through all recorded steps."""
+    steps = range(1, theta.sizes["step"])
+    return float(sum(np.linalg.norm(_row(theta, k) - _row(theta, k - 1)) for k in steps))

@@ -1,0 +1,21 @@
+"""What is trained, as a function of its flat weight vector."""
+
+from thalweg.problem.checkpoint import fits, load_weights, read_state
+from thalweg.problem.criterion import accuracy
+from thalweg.problem.engine import Plan, Points
+from thalweg.problem.function import FunctionProblem
+from thalweg.problem.module import ModuleProblem
+from thalweg.problem.protocol import Measurement, Problem
+
+__all__ = [
+    "FunctionProblem",
+    "Measurement",
+    "ModuleProblem",
+    "Plan",
+    "Points",
+    "Problem",
+    "accuracy",
+    "fits",
+    "load_weights",
+    "read_state",
+]

@@ -1,0 +1,220 @@
+r"""A landscape written down: $L(x, y, \dots)$, or a closure over the whole vector `theta`."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thalweg.problem.engine import Plan, Points
+from thalweg.problem.protocol import Measurement
+from thalweg.weights import Layout
+
+_PROBE = 3
+
+
+class FunctionProblem:
+    r"""A loss given as a function of its coordinates.
+
+    Parameters
+    ----------
+    function
+        `f(x, y, ...)`, elementwise over tensors of any common shape, made of torch operations or Python arithmetic; each
+        parameter is one weight. With `num_weights`, `f(theta)` instead: `(..., num_weights) -> (...)`.
+    num_weights
+        Length of the vector that `f(theta)` takes.
+    theta
+        Where the problem stands, `(num_weights,)`; zero by default.
+    metrics
+        Further functions of the same coordinates, by name.
+    dtype, device
+        Of the weights; float64 on the CPU by default.
+
+    Examples
+    --------
+    >>> problem = FunctionProblem(lambda x, y: (1 - x * y) ** 2)
+    >>> problem.num_weights
+    2
+    >>> problem.loss(torch.tensor([2.0, 0.5]))
+    tensor(0., dtype=torch.float64)
+    >>> problem.gradient(torch.tensor([2.0, 1.0]))
+    tensor([2., 4.], dtype=torch.float64)
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        num_weights: int | None = None,
+        theta: Any = None,
+        metrics: Mapping[str, Callable[..., Any]] | None = None,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._vector = num_weights is not None
+        self.names = [f"theta_{i}" for i in range(num_weights)] if num_weights else _parameter_names(function)
+        self.layout = Layout.vector(len(self.names), dtype)
+        self._functions = {"loss": function, **(metrics or {})}
+        self.device = torch.device(device)
+        start = torch.zeros(self.num_weights) if theta is None else torch.as_tensor(theta).detach()
+        if start.shape != (self.num_weights,) or not torch.isfinite(start).all():
+            raise ValueError(
+                f"theta has shape {tuple(start.shape)} or non-finite entries; the function needs {self.num_weights} finite "
+                f"weights ({', '.join(self.names[:6])})."
+            )
+        self._theta = start.to(device=self.device, dtype=dtype, copy=True)
+        for name in self._functions:
+            self._probe(name)
+
+    @property
+    def theta(self) -> Tensor:
+        """Where the problem stands: a copy."""
+        return self._theta.clone()
+
+    @property
+    def num_weights(self) -> int:
+        """Number of coordinates."""
+        return len(self.names)
+
+    @property
+    def quantities(self) -> list[str]:
+        """`loss` and the metrics."""
+        return list(self._functions)
+
+    def at(self, theta: Any) -> FunctionProblem:
+        """The same function, standing elsewhere."""
+        kwargs = {"num_weights": self.num_weights} if self._vector else {}
+        metrics = {name: f for name, f in self._functions.items() if name != "loss"}
+        return FunctionProblem(
+            self._functions["loss"], theta=theta, metrics=metrics, dtype=self.layout.dtype, device=self.device, **kwargs
+        )
+
+    def loss(self, theta: Tensor) -> Tensor:
+        """`(..., num_weights) -> (...)`, differentiable."""
+        return self._evaluate("loss", theta)
+
+    def losses(self, theta: Tensor) -> Tensor:
+        """`(..., 1)`: the function is its own single example."""
+        return self.loss(theta).unsqueeze(-1)
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """`(..., num_weights) -> (..., num_weights)`, by automatic differentiation."""
+        theta = self._as_weights(theta).detach().requires_grad_(True)
+        with torch.enable_grad():
+            loss = self.loss(theta)
+            if not loss.requires_grad:
+                return torch.zeros_like(theta)
+            return torch.autograd.grad(loss.sum(), theta)[0]
+
+    def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
+        r"""$\nabla^2 L(\theta)\, v$, by double backward."""
+        theta = self._as_weights(theta).detach().requires_grad_(True)
+        with torch.enable_grad():
+            (g,) = torch.autograd.grad(self.loss(theta).sum(), theta, create_graph=True)
+            if not g.requires_grad:
+                return torch.zeros_like(theta)
+            return torch.autograd.grad((g * self._as_weights(v)).sum(), theta)[0]
+
+    def measure(
+        self,
+        points: Points,
+        *,
+        metrics: Sequence[str] | None = None,
+        num_examples: int | None = None,
+        seed: int = 0,
+        per_example: bool = False,
+        plan: Plan | None = None,
+        advance: Callable[[float], None] = lambda _: None,
+    ) -> Measurement:
+        """The function (and metrics) at `points` `(P, num_weights)`; `seed` and `plan` change nothing."""
+        del seed, plan
+        if num_examples is not None:
+            raise ValueError("A FunctionProblem has no examples to draw from; leave out `num_examples`.")
+        names = [n for n in self._functions if metrics is None or n == "loss" or n in metrics]
+        with torch.no_grad():
+            weights = points[0 : len(points)]
+            values = {name: self._evaluate(name, weights).double().cpu() for name in names}
+        advance(len(points))
+        return Measurement(values, losses={"train": values["loss"].unsqueeze(1)} if per_example else {})
+
+    def plan(self, num_points: int, num_examples: int | None = None, seed: int = 0) -> tuple[Plan, float]:
+        """All points at once; the cost is not worth an estimate."""
+        del num_examples, seed
+        return Plan(points_at_once=max(1, num_points)), 0.0
+
+    def identity(self) -> dict[str, Any]:
+        """Hash of the function's values at a few fixed points, and of where the problem stands."""
+        generator = torch.Generator().manual_seed(0)
+        probes = torch.randn(64, self.num_weights, generator=generator, dtype=torch.float64)
+        with torch.no_grad():
+            seen = [self._evaluate(name, probes).double().cpu().numpy().tobytes() for name in self._functions]
+        digest = hashlib.sha256(b"".join(seen)).hexdigest()[:16]
+        weights = hashlib.sha256(self._theta.double().cpu().numpy().tobytes()).hexdigest()[:16]
+        return {"function": digest, "weights": weights, "quantities": ", ".join(self._functions)}
+
+    def provenance(self) -> dict[str, Any]:
+        """Name of the function, dtype and device."""
+        return {
+            "model": getattr(self._functions["loss"], "__name__", "function"),
+            "num_weights": self.num_weights,
+            "dtype": str(self.layout.dtype).removeprefix("torch."),
+            "device": str(self.device),
+        }
+
+    def units(self, name: str) -> str:
+        """A written landscape has no unit."""
+        del name
+        return ""
+
+    def _evaluate(self, name: str, theta: Any) -> Tensor:
+        theta = self._as_weights(theta)
+        function = self._functions[name]
+        value = torch.as_tensor(function(theta) if self._vector else function(*theta.unbind(-1)))
+        value = value.to(device=self.device)
+        if value.shape != theta.shape[:-1]:
+            if value.ndim:
+                raise ValueError(
+                    f"`{name}` returned shape {tuple(value.shape)} for weights of shape {tuple(theta.shape)}; expected "
+                    f"{tuple(theta.shape[:-1])}. It must act on each point by itself."
+                )
+            value = value.expand(theta.shape[:-1])
+        return value
+
+    def _as_weights(self, theta: Any) -> Tensor:
+        theta = torch.as_tensor(theta, device=self.device).to(self.layout.dtype)
+        if theta.ndim == 0 or theta.shape[-1] != self.num_weights:
+            raise ValueError(
+                f"The weights have shape {tuple(theta.shape)}; the function takes {self.num_weights} weights in the last dim."
+            )
+        return theta
+
+    def _probe(self, name: str) -> None:
+        """Evaluate three points once: a function that reduces over them, or is random, is refused."""
+        points = self._theta + torch.arange(_PROBE, device=self.device).unsqueeze(-1) * 0.5
+        with torch.no_grad():
+            first, second = self._evaluate(name, points), self._evaluate(name, points)
+            single = self._evaluate(name, points[0])
+        same = torch.equal(first.nan_to_num(), second.nan_to_num())
+        if not same:
+            raise ValueError(
+                f"`{name}` gave different values at the same point. A landscape is a function: freeze its noise with a seed."
+            )
+        if not torch.allclose(first[0].double(), single.double(), equal_nan=True):
+            raise ValueError(
+                f"`{name}` gives another value for a point alone ({float(single):.6g}) than among others "
+                f"({float(first[0]):.6g}). It must act on each point by itself; do not sum or average over points."
+            )
+
+
+def _parameter_names(function: Callable[..., Any]) -> list[str]:
+    parameters = list(inspect.signature(function).parameters.values())
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters) or not parameters:
+        raise TypeError(
+            "The function takes *args or nothing, so its number of weights is unknown. Name its parameters, f(x, y), or pass "
+            "`num_weights=` for a function of the whole vector theta."
+        )
+    return [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]

@@ -1,0 +1,507 @@
+r"""Any `torch.nn.Module` with a loss and data, as one function of its flat weight vector.
+
+The user's model is copied once and never changed. Loss and metrics are exact means over examples, whatever the batch sizes:
+$L(\theta) = \frac1N \sum_{i=1}^N \ell(f(\theta; x_i), y_i)$.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from thalweg.problem import checks
+from thalweg.problem.criterion import Criterion, name_of
+from thalweg.problem.data import Batches, read, shuffles
+from thalweg.problem.engine import Plan, Points, Sums, choose, run
+from thalweg.problem.plans import remembered
+from thalweg.problem.network import Network, Precision, Step, arithmetic
+from thalweg.problem.protocol import Measurement
+from thalweg.problem.tree import batch_size as size_of
+from thalweg.problem.tree import leaves, take, tree_map
+from thalweg.schema import value_name
+
+BatchNorm = Literal["running", "recalibrate"]
+
+
+class ModuleProblem:
+    r"""A network, its loss and its data as one function of one weight vector.
+
+    Parameters
+    ----------
+    model
+        Any module. It is copied; training it further changes nothing here. Call `model.eval()` first: a loss with dropout
+        is not a function of the weights, and is refused.
+    data
+        Training data: a tuple of tensors `(inputs, targets)`, a `Dataset`, a `DataLoader`, or any iterable of batches that can be
+        iterated more than once. Read once and kept on the device if it fits `memory`.
+    loss
+        Criterion `loss(outputs, targets)`: a function or module that can return per-example values (`reduction="none"`), or
+        one that returns the mean over the batch.
+    metrics
+        Further criteria by name, such as `{"accuracy": thalweg.accuracy}`.
+    step
+        For batches that are no pairs (dicts, language models): `step(model, batch)` returns per-example losses, or a dict of
+        `loss` and metrics. Replaces `loss` and `metrics`.
+    test_data
+        As `data`; every measurement then holds `test_loss`, `test_accuracy`, ... too, from the same pass.
+    batch_norm
+        `"running"`: batch normalisation uses the statistics stored in the model, whatever mode it is in. `"recalibrate"`: they
+        are recomputed at every weight vector over the training data (Izmailov et al. 2018), which doubles the cost and
+        leaves no gradient.
+    batch_size
+        How examples given as tensors or a `Dataset` are grouped where that matters (default 1,024).
+    device
+        Where to compute; by default where the model is.
+    precision
+        `"model"` (the model's dtype, TF32 off), `"float64"`, `"tf32"`, or `"bf16"` (autocast; weights stay wide).
+    compile
+        `True`, `False`, or `"auto"`: try `torch.compile` before runs of more than two minutes and keep it if it is faster.
+    memory
+        Bytes of data to keep on the device; by default a third of what is free.
+
+    Raises
+    ------
+    ValueError
+        Before anything is computed: no examples; targets that would be broadcast; non-finite weights; two different losses for the
+        same weights; a scalar criterion that is not a mean over examples.
+
+    Examples
+    --------
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> x = torch.tensor([[1.0], [2.0]])
+    >>> problem = ModuleProblem(model, (x, 3 * x), loss=nn.functional.mse_loss)
+    >>> problem.num_weights
+    1
+    >>> problem.loss(torch.tensor([[3.0], [2.0]]))
+    tensor([0.0000, 2.5000])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Any,
+        loss: Criterion | None = None,
+        metrics: Mapping[str, Criterion] | None = None,
+        *,
+        step: Step | None = None,
+        test_data: Any = None,
+        batch_norm: BatchNorm = "running",
+        batch_size: int | None = None,
+        device: torch.device | str | None = None,
+        precision: Precision = "model",
+        compile: bool | Literal["auto"] = "auto",
+        memory: int | None = None,
+    ) -> None:
+        criteria = _criteria(loss, metrics, step)
+        _one_of("batch_norm", batch_norm, ("running", "recalibrate"))
+        _one_of("precision", precision, ("model", "float64", "tf32", "bf16"))
+        device = torch.device(device) if device is not None else _device_of(model)
+        self._network = Network(
+            model, criteria=criteria, step=step, batch_norm=batch_norm, device=device, precision=precision
+        )
+        self.layout = self._network.layout
+        checks.finite_weights(self._network)
+        memory = memory if memory is not None else _free_memory(device) // 3
+        self._splits = {"train": read(data, device=device, batch_size=batch_size, memory=memory, what="training")}
+        if test_data is not None:
+            self._splits["test"] = read(
+                test_data, device=device, batch_size=batch_size, memory=memory // 2, what="test"
+            )
+        if precision == "float64":
+            for split in self._splits.values():
+                split.map(lambda leaf: leaf.double() if leaf.is_floating_point() else leaf)
+        self._compile, self._criteria, self._batch_norm = compile, criteria, batch_norm
+        self._settings = dict(
+            step=step, batch_norm=batch_norm, batch_size=batch_size, precision=precision, compile=compile, memory=memory
+        )
+        self._model_name = type(model).__name__
+        self._plans: dict[Any, tuple[Plan, float]] = {}
+        self._check(criteria, data)
+
+    def _check(self, criteria: Mapping[str, Criterion], data: Any) -> None:
+        first = self._splits["train"].first()
+        size = size_of(first)
+        probe = take(first, slice(0, min(size, 256)), size)
+        with torch.no_grad(), arithmetic(self._network.precision):
+            values = checks.well_formed(self._network, probe, criteria)
+            checks.deterministic(self._network, probe)
+            self._recut = checks.splits_freely(self._network, probe)
+            if self._network.head.step is None:
+                checks.agrees_with(self._network, probe, criteria)
+        if not self._recut and self._splits["train"].num_batches > 1 and shuffles(data):
+            raise ValueError(
+                "An example's loss depends on which others share its batch (batch statistics?), and the data come in another "
+                "order at each pass, so that the loss is not a function of the weights. Switch the loader to "
+                "`shuffle=False`, or the layer to running statistics (`track_running_stats=True`, `model.eval()`)."
+            )
+        self._names = list(values)
+
+    @property
+    def theta(self) -> Tensor:
+        """The weights as they are now, `(num_weights,)`: a copy that nothing else holds."""
+        return self._network.theta.clone()
+
+    @property
+    def num_weights(self) -> int:
+        """Number of trainable weights."""
+        return self.layout.num_weights
+
+    @property
+    def num_examples(self) -> int:
+        """Number of training examples."""
+        return self._splits["train"].num_examples
+
+    @property
+    def device(self) -> torch.device:
+        """Where the problem computes."""
+        return self._network.device
+
+    @property
+    def quantities(self) -> list[str]:
+        """Names of what `measure` returns, training before test."""
+        return [value_name(name, split) for split in self._splits for name in self._names]
+
+    def at(self, theta: Tensor) -> ModuleProblem:
+        """The same problem standing at other weights: `at(theta).theta` is `theta`. Data are shared, not read again."""
+        theta = self._vector(theta)
+        other = object.__new__(ModuleProblem)
+        other.__dict__.update(self.__dict__)
+        other._network = self._network.standing_at(theta)
+        checks.finite_weights(other._network)
+        return other
+
+    def with_state(self, state: Mapping[str, Tensor]) -> ModuleProblem:
+        """The same problem with a model's whole state (parameters and buffers) loaded; see `load_weights`."""
+        other = object.__new__(ModuleProblem)
+        other.__dict__.update(self.__dict__)
+        other._network = self._network.with_state(state)
+        checks.finite_weights(other._network)
+        return other
+
+    def loss(self, theta: Tensor) -> Tensor:
+        r"""Mean training loss, differentiable in `theta`: `(..., num_weights) -> (...)`.
+
+        Cost: one pass over the data for each weight vector; under autograd the graphs of all batches are kept.
+        """
+        return self._each(theta, lambda t: self._totals(t) / self._num_losses)
+
+    def losses(self, theta: Tensor) -> Tensor:
+        """Per-example training losses, `(..., num_weights) -> (..., num_examples)`, differentiable."""
+        return self._each(theta, lambda t: torch.cat([self._values(t, b) for b in self._batches()]))
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        r"""$\nabla L(\theta)$, `(..., num_weights) -> (..., num_weights)`.
+
+        Cost: one forward and backward pass for each weight vector; memory for the graph of one batch.
+        """
+        return self._each(theta, self._gradient)
+
+    def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
+        r"""Hessian-vector product $\nabla^2 L(\theta)\, v$ over all training data, `(num_weights,)`.
+
+        By double backward, one batch's graph at a time: about two to three gradients.
+        """
+        theta, v = self._vector(theta).detach().requires_grad_(True), self._vector(v)
+        self._recalibrate(theta)
+        product = torch.zeros_like(theta)
+        with torch.enable_grad(), arithmetic(self._network.precision):
+            for batch in self._batches():
+                (g,) = torch.autograd.grad(self._total(theta, batch), theta, create_graph=True)
+                if g.requires_grad:  # a piecewise linear loss has a constant gradient, without a graph
+                    product += torch.autograd.grad((g * v).sum(), theta)[0]
+        return product / self._num_losses
+
+    def predict(self, theta: Tensor, inputs: Any) -> Any:
+        """The model's outputs on `inputs` at `theta` `(num_weights,)`, differentiable."""
+        if self._network.head.step is not None:
+            raise TypeError("A problem with `step=` has no inputs and outputs of its own; call the model instead.")
+        theta = self._vector(theta)
+        inputs = tree_map(lambda leaf: leaf.to(self.device), inputs)
+        with arithmetic(self._network.precision):
+            self._recalibrate(theta)
+            return self._network.predict(theta, inputs)
+
+    def measure(
+        self,
+        points: Points,
+        *,
+        metrics: Sequence[str] | None = None,
+        num_examples: int | None = None,
+        seed: int = 0,
+        per_example: bool = False,
+        plan: Plan | None = None,
+        advance: Callable[[float], None] = lambda _: None,
+    ) -> Measurement:
+        r"""Loss and metrics, on training and test data, of many weight vectors in one pass over the data.
+
+        Parameters
+        ----------
+        points
+            `(P, num_weights)`, or anything with a length whose slices are such tensors (`Subspace.points`).
+        metrics
+            Which of the problem's metrics; all by default. The loss is always measured.
+        num_examples
+            Use a fixed random subset of so many training examples (and of as many test examples), the same at every
+            point. Means then come with standard errors $\sqrt{s^2/n \cdot (1 - n/N)}$.
+        per_example
+            Return per-example losses too.
+        plan
+            How to evaluate; by default measured on first use (`problem.plan`).
+        """
+        names = [n for n in self._names if metrics is None or n == "loss" or n in metrics]
+        for name in metrics or ():
+            _one_of("metrics", name, tuple(self._names))
+        if plan is None:
+            plan, _ = self.plan(len(points), num_examples, seed)
+        splits = self._used(num_examples, seed)
+        sums = run(
+            self._network,
+            splits,
+            points,
+            plan,
+            calibration=self._splits["train"] if self._network.recalibrates else None,
+            squares=num_examples is not None,
+            keep=per_example,
+            advance=advance,
+        )
+        return self._summary(sums, names, None if num_examples is None else (num_examples, seed))
+
+    def plan(self, num_points: int, num_examples: int | None = None, seed: int = 0) -> tuple[Plan, float]:
+        """The fastest way found to evaluate `num_points` points, and its estimated seconds per point.
+
+        Measured once for each size of data and order of magnitude of `num_points`, then remembered, here and in the user's
+        cache folder.
+        """
+        key = (num_examples, len(str(num_points)))
+        if key not in self._plans:
+            splits = self._used(num_examples, seed)
+            total = sum(split.num_examples for split in splits.values())
+            self._plans[key] = remembered(
+                self._circumstances(num_examples, num_points),
+                lambda: choose(
+                    self._network,
+                    splits["train"],
+                    num_points,
+                    recut=self._recut and not self._network.recalibrates,
+                    compile=self._compile,
+                    total_examples=total,
+                ),
+            )
+        return self._plans[key]
+
+    def _circumstances(self, num_examples: int | None, num_points: int) -> dict[str, Any]:
+        """All that the speed of a plan depends on."""
+        shapes = [(tuple(leaf.shape), str(leaf.dtype)) for leaf in leaves(self._splits["train"].first())]
+        counts = {split: data.num_examples for split, data in self._splits.items()}
+        return {
+            "model": str(self._network.head.model),
+            "weights": [(block.name, block.shape, str(block.dtype)) for block in self.layout.blocks],
+            "batch": shapes,
+            "examples": [counts, num_examples],
+            "points": len(str(num_points)),
+            "quantities": self._names,
+            "settings": [self._batch_norm, self._network.precision, str(self._compile)],
+            "machine": [platform.node(), str(self.device), self.provenance()["device"], torch.get_num_threads()],
+            "torch": torch.__version__,
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """Hashes and names by which a store recognises the problem."""
+        state = {k: v for k, v in self._network.head.model.state_dict().items() if k not in self._moved()}
+        return {
+            "model": hashlib.sha256(str(self._network.head.model).encode()).hexdigest()[:16],
+            "weights": hash_tensor(self._network.theta),
+            "frozen state": hash_tensor(*(v for v in state.values())) if state else "none",
+            "training data": self._splits["train"].fingerprint(),
+            "test data": self._splits["test"].fingerprint() if "test" in self._splits else "none",
+            "loss": ", ".join(f"{n}={name_of(c)}" for n, c in self._criteria.items()) or "step",
+            "batch_norm": self._batch_norm,
+            "precision": self._network.precision,
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Model, data, dtype and device, for a result's attrs."""
+        device = self.device
+        return {
+            "model": self._model_name,
+            "num_weights": self.num_weights,
+            "num_training_examples": self.num_examples,
+            "num_test_examples": self._splits["test"].num_examples if "test" in self._splits else 0,
+            "loss": name_of(self._criteria.get("loss")),
+            "batch_norm": self._batch_norm if self._network.batch_norms else "none in the model",
+            "precision": self._network.precision,
+            "dtype": str(self.layout.dtype).removeprefix("torch."),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        }
+
+    def units(self, name: str) -> str:
+        """Unit of a quantity: nat for cross-entropies, 1 for accuracies, unknown (empty) otherwise."""
+        criterion = name_of(self._criteria.get(name.removeprefix("test_"))).lower()
+        if "accuracy" in name:
+            return "1"
+        return "nat" if any(word in criterion for word in ("cross_entropy", "crossentropy", "nll")) else ""
+
+    # --- inside ---
+
+    @property
+    def _num_losses(self) -> int:
+        """What a mean divides by: the number of losses in a pass."""
+        if self._network.head.step is None:
+            return self.num_examples
+        if not hasattr(self, "_counted"):
+            with torch.no_grad():
+                theta = self._network.theta
+                self._counted = sum(max(1, self._network.at(theta, b)["loss"].numel()) for b in self._batches())
+        return self._counted
+
+    def _used(self, num_examples: int | None, seed: int) -> dict[str, Batches]:
+        if num_examples is None:
+            return self._splits
+        key = (num_examples, seed)
+        cache: dict[Any, dict[str, Batches]] = self.__dict__.setdefault("_subsets", {})
+        if key not in cache:
+            cache.clear()
+            train, test = self._splits["train"], self._splits.get("test")
+            cache[key] = {"train": train.subset(num_examples, seed)}
+            if test is not None:
+                cache[key]["test"] = test.subset(min(num_examples, test.num_examples), seed)
+        return cache[key]
+
+    def _summary(self, sums: Mapping[str, Sums], names: Sequence[str], subset: tuple[int, int] | None) -> Measurement:
+        found = Measurement({})
+        for split, total in sums.items():
+            for name in names:
+                key = value_name(name, split)
+                mean = total.total[name] / total.count[name]
+                found.values[key] = mean.cpu()
+                if subset is not None:
+                    fraction = self._used(*subset)[split].num_examples / self._splits[split].num_examples
+                    found.standard_errors[key] = _standard_error(total, name, mean, fraction).cpu()
+            if total.keep:
+                found.losses[split] = torch.stack([torch.cat(rows) for rows in total.kept["loss"]]).double().cpu()
+        return found
+
+    def _batches(self) -> Any:
+        return self._splits["train"].iterate()
+
+    def _recalibrate(self, theta: Tensor) -> None:
+        if not self._network.recalibrates:
+            return
+        if theta.requires_grad and torch.is_grad_enabled():
+            raise ValueError(
+                'A loss with batch_norm="recalibrate" has no gradient here, because the statistics depend on the weights. Make '
+                'the problem with batch_norm="running" for gradients.'
+            )
+        with torch.no_grad():
+            self._network.load(theta.unsqueeze(0), 1)
+            self._network.recalibrate(self._batches())
+
+    def _totals(self, theta: Tensor) -> Tensor:
+        self._recalibrate(theta)
+        return torch.stack([self._total(theta, batch) for batch in self._batches()]).sum()
+
+    def _total(self, theta: Tensor, batch: Any) -> Tensor:
+        value = self._network.at(theta, batch)["loss"]
+        return value.sum() if value.ndim else value * size_of(batch)
+
+    def _values(self, theta: Tensor, batch: Any) -> Tensor:
+        value = self._network.at(theta, batch)["loss"]
+        if value.ndim == 0:
+            raise ValueError("The loss returns the mean over a batch; for per-example losses return one value each.")
+        return value
+
+    def _gradient(self, theta: Tensor) -> Tensor:
+        theta = theta.detach().requires_grad_(True)
+        self._recalibrate(theta)
+        total = torch.zeros_like(theta)
+        with torch.enable_grad():
+            for batch in self._batches():
+                total += torch.autograd.grad(self._total(theta, batch), theta)[0]
+        return total / self._num_losses
+
+    def _each(self, theta: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Apply a function of one weight vector to a stack of them."""
+        theta = torch.as_tensor(theta, device=self.device)
+        if theta.ndim == 0 or theta.shape[-1] != self.num_weights:
+            self._vector(theta)
+        with arithmetic(self._network.precision):
+            if theta.ndim == 1:
+                return function(theta)
+            rows = theta.reshape(-1, self.num_weights)
+            stacked = torch.stack([function(row) for row in rows])
+        return stacked.reshape(*theta.shape[:-1], *stacked.shape[1:])
+
+    def _vector(self, theta: Any) -> Tensor:
+        theta = torch.as_tensor(theta, device=self.device)
+        if theta.shape != (self.num_weights,):
+            raise ValueError(
+                f"The weight vector has shape {tuple(theta.shape)}, but the problem has {self.num_weights} weights. "
+                "`problem.theta` has the right shape."
+            )
+        return theta.to(self.layout.dtype)
+
+    def _moved(self) -> set[str]:
+        return {block.name for block in self.layout.blocks}
+
+
+def hash_tensor(*tensors: Tensor) -> str:
+    """Short hash of the tensors' bytes."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
+        digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+    return digest.hexdigest()[:16]
+
+
+def _standard_error(sums: Sums, name: str, mean: Tensor, fraction: float) -> Tensor:
+    """Of the mean of examples drawn without replacement, a `fraction` of all."""
+    n = sums.count[name]
+    if n < 2:
+        return torch.full_like(mean, np.nan)
+    variance = (sums.square[name] / n - mean.square()).clamp_min(0.0) * n / (n - 1)
+    return (variance / n * (1.0 - fraction)).sqrt()
+
+
+def _criteria(
+    loss: Criterion | None, metrics: Mapping[str, Criterion] | None, step: Step | None
+) -> dict[str, Criterion]:
+    if step is not None:
+        if loss is not None or metrics:
+            raise TypeError("Pass either `step` or `loss` and `metrics`: `step` may return a dict with `loss` and metrics.")
+        return {}
+    if loss is None:
+        raise TypeError("Pass `loss`, a criterion (outputs, targets), or `step`, a function (model, batch) -> losses.")
+    if not callable(loss):
+        raise TypeError(f"`loss` is a {type(loss).__name__}; expected a function such as F.cross_entropy.")
+    names = set(metrics or {})
+    if "loss" in names or any(name.startswith("test_") or not name.isidentifier() for name in names):
+        raise ValueError(f"Metrics are named {sorted(names)}; names must be identifiers other than `loss` and `test_*`.")
+    return {"loss": loss, **(metrics or {})}
+
+
+def _one_of(what: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{what}={value!r}; expected one of {', '.join(map(repr, allowed))}.")
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+def _free_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+
+
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 2**31

@@ -1,0 +1,210 @@
+"""A private copy of the user's network that answers: at these weights, on this batch, which losses and metrics?
+
+The copy's parameters are views of one flat buffer, so that moving to another weight vector is one copy. The user's model is
+read once and never touched again.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from thalweg.problem.criterion import Criterion, per_example, unreduced
+from thalweg.problem.tree import batch_size
+from thalweg.weights import Layout
+
+Precision = Literal["model", "float64", "tf32", "bf16"]
+Step = Callable[[nn.Module, Any], Any]
+
+
+class Head(nn.Module):
+    """Model and criteria as one module: batch -> one tensor of values per quantity, `(n,)` or a mean `()`."""
+
+    def __init__(self, model: nn.Module, criteria: Mapping[str, Criterion], step: Step | None, precision: str) -> None:
+        super().__init__()
+        self.model, self.criteria, self.step, self.precision = model, dict(criteria), step, precision
+
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        """Values of every quantity on `batch`."""
+        if self.step is not None:
+            return self._stepped(batch)
+        inputs, targets = batch
+        outputs = self.predict(inputs)
+        n = batch_size(targets)
+        return {name: per_example(f(outputs, targets), n, name) for name, f in self.criteria.items()}
+
+    def predict(self, inputs: Any) -> Any:
+        """Outputs of the model, widened to float32 where they are narrower."""
+        with self._autocast():
+            return _widen(self.model(inputs))
+
+    def _stepped(self, batch: Any) -> dict[str, Tensor]:
+        assert self.step is not None
+        with self._autocast():
+            returned = self.step(self.model, batch)
+        values = returned if isinstance(returned, Mapping) else {"loss": returned}
+        if "loss" not in values:
+            raise ValueError(f"step returned a dict with {sorted(values)}; it needs the key 'loss'.")
+        flat = {name: _widen(torch.as_tensor(v)) for name, v in values.items()}
+        return {name: per_example(v, v.shape[0] if v.ndim else 1, name) for name, v in flat.items()}
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.precision != "bf16":
+            return nullcontext()
+        return torch.autocast(next(self.model.parameters()).device.type, dtype=torch.bfloat16)
+
+
+class Network:
+    """The copy, its flat buffer, and the two ways to evaluate it: one weight vector, or many under `vmap`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        criteria: Mapping[str, Criterion],
+        step: Step | None,
+        batch_norm: str,
+        device: torch.device,
+        precision: Precision,
+    ) -> None:
+        model = _copy(model).to(device)
+        if precision == "float64":
+            model = model.double()
+        self.batch_norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+        for layer in self.batch_norms:
+            layer.eval()
+        self.recalibrates = batch_norm == "recalibrate" and bool(self.batch_norms)
+        self.device, self.precision = device, precision
+        self.layout = Layout.of(model)
+        self.theta = self.layout.parameters(model)
+        self.head = Head(model, {n: unreduced(c, device) for n, c in criteria.items()}, step, precision)
+        self.compiled: Callable[[Any], dict[str, Tensor]] | None = None
+        self._point = self.theta.clone()
+        self._many: Tensor | None = None
+        self._bind()
+
+    def _bind(self) -> None:
+        """Make the copy's parameters views of the flat buffer (those of another dtype are copied at each move)."""
+        named = dict(self.head.model.named_parameters())
+        self._copied: list[tuple[nn.Parameter, slice]] = []
+        for block in self.layout.blocks:
+            if block.dtype == self.layout.dtype:
+                named[block.name].data = self._point[block.slice].view(block.shape)
+            else:
+                self._copied.append((named[block.name], block.slice))
+
+    def standing_at(self, theta: Tensor) -> Network:
+        """An independent network with other weights."""
+        other = copy.copy(self)
+        other.head = copy.deepcopy(self.head)
+        other.batch_norms = [m for m in other.head.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+        other.theta, other._point, other._many, other.compiled = theta.clone(), theta.clone(), None, None
+        other._bind()
+        other.load(theta.unsqueeze(0), 1)
+        return other
+
+    def with_state(self, state: Mapping[str, Tensor]) -> Network:
+        """An independent network with another state: parameters and buffers."""
+        other = self.standing_at(self.theta)
+        other.head.model.load_state_dict(dict(state))
+        return other.standing_at(other.layout.parameters(other.head.model))
+
+    def load(self, thetas: Tensor, points_at_once: int) -> None:
+        """Stand at these weights `(k, num_weights)`: all of them under `vmap`, or one in the flat buffer."""
+        if points_at_once > 1:
+            self._many = thetas
+            return
+        self._many = None
+        self._point.copy_(thetas[0])
+        for parameter, where in self._copied:
+            parameter.data.copy_(self._point[where].view(parameter.shape))
+
+    def __call__(self, batch: Any, compiled: bool = False) -> dict[str, Tensor]:
+        """Values where `load` stands: `(k, n)` per quantity, or `(k,)` for means."""
+        if self._many is not None:
+            return vmap(self.at, in_dims=(0, None))(self._many, batch)
+        head = self._compile() if compiled else self.head
+        return {name: value.unsqueeze(0) for name, value in head(batch).items()}
+
+    def at(self, theta: Tensor, batch: Any) -> dict[str, Tensor]:
+        """Values at `theta` as a differentiable function of it."""
+        views = {f"model.{name}": view for name, view in self.layout.unflatten(theta).items()}
+        return functional_call(self.head, views, (batch,))
+
+    def predict(self, theta: Tensor, inputs: Any) -> Any:
+        """Outputs at `theta`, differentiable."""
+        predictor = _Predictor(self.head)
+        views = {f"head.model.{name}": view for name, view in self.layout.unflatten(theta).items()}
+        return functional_call(predictor, views, (inputs,))
+
+    def recalibrate(self, batches: Iterable[Any]) -> None:
+        """Batch-norm statistics of the network where it stands, over `batches`, each weighted by its examples.
+
+        As Izmailov et al. (2018, arXiv:1803.05407, section 3.2) and the code of Garipov et al. (2018) do it.
+        """
+        momenta = [layer.momentum for layer in self.batch_norms]
+        for layer in self.batch_norms:
+            layer.reset_running_stats()
+            layer.train()
+        seen = 0
+        try:
+            for batch in batches:
+                n = batch_size(batch)
+                for layer in self.batch_norms:
+                    layer.momentum = n / (seen + n)
+                self.head(batch)
+                seen += n
+        finally:
+            for layer, momentum in zip(self.batch_norms, momenta, strict=True):
+                layer.momentum = momentum
+                layer.eval()
+
+    def _compile(self) -> Callable[[Any], dict[str, Tensor]]:
+        if self.compiled is None:
+            self.compiled = torch.compile(self.head, dynamic=False)
+        return self.compiled
+
+
+class _Predictor(nn.Module):
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, inputs: Any) -> Any:
+        return self.head.predict(inputs)
+
+
+@contextmanager
+def arithmetic(precision: str) -> Iterator[None]:
+    """Allow TF32 products if, and only if, `precision` is `tf32`; restore the user's settings after."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        raise TypeError(
+            f"{type(model).__name__} cannot be copied ({error}). thalweg works on a copy so that your model stays as it "
+            "is; remove attributes that `copy.deepcopy` refuses (tensors with a graph, open files, old-style hooks)."
+        ) from error
+
+
+def _widen(value: Any) -> Any:
+    """Half-precision outputs as float32, so that a loss is not rounded to three digits."""
+    if isinstance(value, Tensor) and value.is_floating_point() and value.element_size() < 4:
+        return value.float()
+    return value

@@ -1,0 +1,34 @@
+"""Where to look: maps from a few coordinates to weights."""
+
+from thalweg.subspaces.affine import Box, GridPoints, Line, Plane, Projection, Subspace
+from thalweg.subspaces.curves import Segment
+from thalweg.subspaces.directions import (
+    coordinate_plane,
+    filter_normalize,
+    layer_normalize,
+    plane_through,
+    random_box,
+    random_direction,
+    random_directions,
+    random_line,
+    random_plane,
+)
+
+__all__ = [
+    "Box",
+    "GridPoints",
+    "Line",
+    "Plane",
+    "Projection",
+    "Segment",
+    "Subspace",
+    "coordinate_plane",
+    "filter_normalize",
+    "layer_normalize",
+    "plane_through",
+    "random_box",
+    "random_direction",
+    "random_directions",
+    "random_line",
+    "random_plane",
+]
