@@ -23,7 +23,7 @@ class Size:
     whole: bool = False  # thalweg's surface on all 51x51 points, however long that takes
 
 
-QUICK = Size("quick", seconds=2.0, rounds=2, adaptive_images=1_000, resnet_images=256)
+QUICK = Size("quick", seconds=2.0, rounds=2, adaptive_images=500, resnet_images=512)
 NORMAL = Size("normal", seconds=10.0, rounds=3, adaptive_images=2_000, resnet_images=1_000)
 FULL = Size("full", seconds=60.0, rounds=1, adaptive_images=10_000, resnet_images=1_000, whole=True)
 
@@ -57,10 +57,12 @@ def digits_mlp(size: Size, device: str) -> Case:  # noqa: ARG001  (every case is
     return Case("a", "MLP", model, images, adaptive=images)
 
 
-def fashion_cnn(size: Size, device: str) -> Case:  # noqa: ARG001
+def fashion_cnn(size: Size, device: str) -> Case:
     training, test = fashion_mnist()
     model = train(lenet(), training.inputs, training.targets, steps=400)
-    return Case("b", "CNN of S4.01", model, test, adaptive=subset(test, size.adaptive_images))
+    return Case(
+        "b", "CNN of S4.01", model, test, adaptive=subset(test, size.adaptive_images if device == "cpu" else 10_000)
+    )
 
 
 def batch_norm_resnet(size: Size, device: str) -> Case:

@@ -30,12 +30,17 @@ class Grid:
 
     @property
     def spacing(self) -> float:
-        return 2 * self.extent / (self.points - 1)
+        return 2 * self.extent / max(1, self.points - 1)
 
     @cached_property
     def check(self) -> Grid:
         """Corners, middles of the edges, and centre: nine points."""
         return Grid(self.origin, self.directions, 3, self.extent)
+
+    @property
+    def centre(self) -> Grid:
+        """The origin alone."""
+        return Grid(self.origin, self.directions, 1, 0.0)
 
     @property
     def subgrids(self) -> list[Grid]:

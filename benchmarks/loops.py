@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -23,7 +24,7 @@ from torch.utils.data import DataLoader, TensorDataset
 def over_grid(grid: Grid, loss: Callable[[Tensor], float | Tensor]) -> np.ndarray:
     """Call `loss` at one point after another; the values are fetched at the end."""
     values = [loss(grid.theta(alpha, beta)) for alpha in grid.axis.tolist() for beta in grid.axis.tolist()]
-    return torch.as_tensor(values).reshape(grid.points, grid.points).cpu().numpy()
+    return torch.stack([torch.as_tensor(value) for value in values]).reshape(grid.points, grid.points).cpu().numpy()
 
 
 @torch.no_grad()
@@ -62,7 +63,12 @@ def in_memory_loop(model: nn.Module, images: Images, grid: Grid, batch_size: int
 
 
 def reference(model: nn.Module, images: Images, grid: Grid) -> np.ndarray:
-    """The loss in float64."""
+    """The loss in float64, on as many cores as there are and in small batches: it is not timed."""
     exact = Grid(grid.origin.double(), grid.directions.double(), grid.points, grid.extent)
     inputs = Images(images.inputs.to(grid.origin.device).double(), images.targets.to(grid.origin.device), images.name)
-    return in_memory_loop(copy.deepcopy(model).double(), inputs, exact, batch_size=500)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    try:
+        return in_memory_loop(copy.deepcopy(model).double(), inputs, exact, batch_size=16)
+    finally:
+        torch.set_num_threads(threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
@@ -17,9 +18,16 @@ import thalweg as tw
 TOLERANCE = 0.01
 
 
-def problem_of(model: nn.Module, images: Images, precision: str | None = None) -> tw.ModuleProblem:
+class WholeGrid(tw.ModuleProblem):
+    """A problem that is evaluated at a few points as it would be at all points of the grid, so that few are enough."""
+
+    def plan(self, _: int, *arguments: Any) -> tuple[Any, float]:
+        return super().plan(POINTS**2, *arguments)
+
+
+def problem_of(model: nn.Module, images: Images, precision: str = "model") -> WholeGrid:
     """The mean cross-entropy of `model` on all of `images`."""
-    return tw.ModuleProblem(model, (images.inputs, images.targets), loss=F.cross_entropy, precision=precision)
+    return WholeGrid(model, (images.inputs, images.targets), loss=F.cross_entropy, precision=precision)
 
 
 def plane_of(problem: tw.ModuleProblem) -> tw.Plane:
@@ -33,13 +41,9 @@ def grid_of(model: nn.Module, images: Images) -> Grid:
     return Grid(plane.origin.detach(), plane.directions.detach())
 
 
-def surface_of(model: nn.Module, images: Images, precision: str | None = None) -> Callable[[Grid], np.ndarray]:
-    """`loss_surface` of one problem and plane, to be called with the grid."""
-    problem = problem_of(model, images, precision)
-    return _surface(problem, plane_of(problem))
-
-
-def _surface(problem: tw.ModuleProblem, plane: tw.Plane) -> Callable[[Grid], np.ndarray]:
+def surface_of(problem: tw.ModuleProblem) -> Callable[[Grid], np.ndarray]:
+    """`loss_surface` in the plane of the problem, to be called with the grid."""
+    plane = plane_of(problem)
     return lambda grid: tw.loss_surface(problem, plane, alpha=grid.axis, beta=grid.axis, progress=False).loss.values
 
 
@@ -60,8 +64,7 @@ class Adaptive:
 def adaptive(model: nn.Module, images: Images, clock: Clock) -> Adaptive:
     """Time `adaptive=0.01` and the full grid, and compare them at every point."""
     problem = problem_of(model, images)
-    plane, grid = plane_of(problem), grid_of(model, images)
-    full = _surface(problem, plane)
+    plane, grid, full = plane_of(problem), grid_of(model, images), surface_of(problem)
     full(grid.check)  # to warm up
     settings = {"points": POINTS, "extent": grid.extent, "adaptive": TOLERANCE, "progress": False}
     seconds, found = clock(lambda: tw.loss_surface(problem, plane, **settings))
@@ -78,9 +81,9 @@ def cost_of_four(model: nn.Module, images: Images, clock: Clock) -> float:
     """
     half = len(images.inputs) // 2
     train, test = ((images.inputs[part], images.targets[part]) for part in (slice(half), slice(half, None)))
-    four = tw.ModuleProblem(model, train, loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, test_data=test)
+    four = WholeGrid(model, train, loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, test_data=test)
     grid = grid_of(model, images).subgrids[1]
-    runs = [_surface(problem, plane_of(problem)) for problem in (four, problem_of(model, images))]
+    runs = [surface_of(problem) for problem in (four, problem_of(model, images))]
     for run in runs:
         run(grid)
     seconds = [[clock(lambda r=run: r(grid))[0] for run in runs] for _ in range(5)]

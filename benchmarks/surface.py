@@ -9,14 +9,19 @@ in the same filter-normalised plane, one after another in one process, with the 
 
 How
 ---
+- DataLoader tools get batches of 128 on the CPU; loops in memory, and loss-landscapes, one batch of all examples.
 - Points per second: the best of a few rounds in which all take turns, after a warm-up. Slow contestants are timed on
   the coarser grids of 11 x 11 or 3 x 3 points that share corners and centre; the table says how many points were timed.
-- `set-up`: what the first call took longer (thalweg measures how to evaluate, and remembers).
+- thalweg is called with `loss_surface` and evaluates a coarser grid by the plan that it chooses for the whole grid; the
+  origin, which it evaluates besides, is counted. `set-up` is what the first call took longer: choosing that plan.
 - `answers`: the losses at nine points (corners, edges, centre) against a reference in float64; `equal to 1e-6` means
   differences below 1e-6, relative where the loss exceeds 1. A peer's wrong answers are traced to where in the plane it
   really evaluated.
 - `adaptive`: rows of their own, against the full grid, in (a) and (b); in (b) on a random subset of the images unless
   `--full`.
+
+On a GPU, the peers and the loops run with PyTorch's defaults (convolutions in TF32), `thalweg` in float32, and two more
+rows of it in TF32 and bfloat16.
 
 Nothing here is asserted; the targets of the issue are printed with the measured value, `met` or `missed`.
 
@@ -24,7 +29,7 @@ How to run
 ----------
     pip install ".[benchmark]"
     python benchmarks/surface.py --quick             # under 4 minutes on 2 cores
-    python benchmarks/surface.py                     # about half an hour
+    python benchmarks/surface.py                     # about 10 minutes
     python benchmarks/surface.py --full --case a d   # thalweg on all 51 x 51 points
     python benchmarks/surface.py --device cuda
 """
@@ -106,7 +111,8 @@ def peers_at_large(case: Case, grid: ours.Grid) -> list[str]:
 
 def conditions(options: argparse.Namespace) -> str:
     device = torch.cuda.get_device_name() if options.device == "cuda" else "CPU"
-    packages = ", ".join(f"{name} {_version(name)}" for name in ("thalweg", "torch", PEER_3D, PEER))
+    packages = ", ".join(f"{name} {_version(name)}" for name in ("torch", PEER_3D, PEER))
+    packages = f"thalweg {ours.tw.__version__}, {packages}"
     return f"{device}, {options.threads} thread(s), {options.clock} clock, {options.size.name} size; {packages}\n"
 
 

@@ -14,6 +14,7 @@ from targets import Target
 from timing import Absent, Timing
 
 WIDTH = 132
+VERDICTS = {True: "[green]met", False: "[red]missed", None: ""}
 
 
 def console() -> Console:
@@ -28,7 +29,7 @@ def case_table(
     """Who evaluated how many points a second, how many times slower than thalweg, and rightly or not."""
     table = Table(title=title, title_justify="left", caption=note or None, caption_justify="left")
     table.add_column("contestant", no_wrap=True)
-    for name in ("points timed", "points/s", "thalweg is", "set-up"):
+    for name in ("points timed", "points/s", "ours/theirs", "set-up"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("answers", overflow="fold")
     ours = next((row.points_per_second for row in rows if row_name(row) == THALWEG and isinstance(row, Timing)), None)
@@ -39,7 +40,7 @@ def case_table(
         speed = row.points_per_second
         ratio = f"{ours / speed:.2f}x" if ours and row_name(row) != THALWEG else ""
         setup = f"{row.setup:.1f} s" if row.setup >= 0.05 else ""
-        table.add_row(row_name(row), f"{row.grid.num_points:,}", significant(speed), ratio, setup, judge(row))
+        table.add_row(row_name(row), f"{row.num_points:,}", significant(speed), ratio, setup, judge(row))
     if adaptive:
         table.add_section()
         table.add_row(*_adaptive_row(adaptive))
@@ -62,10 +63,9 @@ def _adaptive_row(found: Adaptive) -> tuple[str, ...]:
 
 
 def target_table(targets: Iterable[Target]) -> Table:
-    table = Table("target", "measured", "", title="Targets of the issue", title_justify="left", show_lines=False)
+    table = Table("target", "measured", "", title="Targets of the issue", title_justify="left")
     for target in targets:
-        verdict = "[green]met" if target.met else "[red]missed"
-        table.add_row(target.text, target.measured, verdict)
+        table.add_row(target.text, target.measured, VERDICTS[target.met])
     return table
 
 

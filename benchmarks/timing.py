@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from grid import Grid
-
-WARMING = 60.0  # seconds that a warm-up may take on the grid to be timed
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class Contestant:
     name: str
     run: Callable[[Grid], np.ndarray]
     budget: float  # seconds, all rounds together; nine points are timed in any case
+    extra: int = 0  # points evaluated besides those of the grid
 
 
 @dataclass
@@ -50,17 +49,21 @@ class Timing:
     contestant: Contestant
     grid: Grid  # the points timed
     losses: np.ndarray  # at the nine points of `Grid.check`
-    first: float  # seconds of the very first call, on the nine points
-    seconds: list[float] = field(default_factory=list)
+    first: float  # seconds of the very first call, on the grid's centre alone
+    seconds: list[float]
+
+    @property
+    def num_points(self) -> int:
+        return self.grid.num_points + self.contestant.extra
 
     @property
     def points_per_second(self) -> float:
-        return self.grid.num_points / min(self.seconds)
+        return self.num_points / min(self.seconds)
 
     @property
     def setup(self) -> float:
-        """Seconds that the first call took longer than its points do now."""
-        return max(0.0, self.first - self.grid.check.num_points / self.points_per_second)
+        """Seconds that the first call took longer than a point does now."""
+        return max(0.0, self.first - (1 + self.contestant.extra) / self.points_per_second)
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,20 @@ class Absent:
 
 
 def warm_up(contestant: Contestant, grid: Grid, clock: Clock, rounds: int) -> Timing:
-    """Call on the nine points, choose the largest grid of which a round fits in the budget, and call on it."""
-    budget = contestant.budget / (rounds + 1)
-    first, losses = clock(lambda: contestant.run(grid.check))
-    again = first if first > budget else clock(lambda: contestant.run(grid.check))[0]
-    per_point = again / grid.check.num_points
-    largest = next((g for g in grid.subgrids if g.num_points * per_point <= budget), grid.check)
-    if 1 < largest.num_points / grid.check.num_points <= WARMING / again:
-        contestant.run(largest)
-    return Timing(contestant, largest, losses, first)
+    """Call on the centre, then on the nine points; choose the largest grid of which all rounds fit in the budget.
+
+    A contestant that spends its budget on the nine points has been timed thereby.
+    """
+    first, _ = clock(lambda: contestant.run(grid.centre))
+    check, losses = clock(lambda: contestant.run(grid.check))
+    if check > contestant.budget:
+        return Timing(contestant, grid.check, losses, first, [check])
+    per_point = clock(lambda: contestant.run(grid.check))[0] / (grid.check.num_points + contestant.extra)
+    fitting = [g for g in grid.subgrids if g.num_points * per_point * (rounds + 1) <= contestant.budget]
+    chosen = fitting[0] if fitting else grid.check
+    if chosen.points > grid.check.points:
+        contestant.run(chosen)
+    return Timing(contestant, chosen, losses, first, [])
 
 
 def race(contestants: Sequence[Contestant], grid: Grid, clock: Clock, rounds: int) -> list[Timing | Absent]:

@@ -96,13 +96,13 @@ def _html(figure: Any, file: str, **kwargs: Any) -> None:
     options = {"include_plotlyjs": True, "include_mathjax": False, "config": {"displaylogo": False, "responsive": True}}
     text = figure.to_html(**{**options, **kwargs})
     paper = figure.layout.paper_bgcolor or figure.layout.template.layout.paper_bgcolor or "#ffffff"
-    style = f"<style>body{{margin:0;background:{paper}}}.svg-container{{margin:0 auto}}</style>"
+    style = f"<style>body{{margin:0;background:{paper}}}body>div{{margin:0 auto}}</style>"
     Path(file).write_text(text.replace("<head>", f"<head>{style}", 1), encoding="utf-8")
 
 
 def _image(figure: Any, file: str, **kwargs: Any) -> None:
     plain = type(figure)(figure)
-    plain.update_layout(updatemenus=[])  # controls mean nothing on paper
+    plain.layout.updatemenus = ()  # controls mean nothing on paper
     size = {"width": figure.layout.width or 1200, "height": figure.layout.height or 760, "scale": 2}
     plain.write_image(file, **{**size, **kwargs})
 

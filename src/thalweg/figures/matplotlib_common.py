@@ -71,3 +71,19 @@ def band_edges(layer: Layer) -> np.ndarray:
     ends = np.array([layer.scale.low, layer.scale.high])
     inner = layer.fine[(layer.fine > ends[0]) & (layer.fine < ends[1])]
     return np.concatenate([ends[:1], inner, ends[1:]])
+
+
+def card_at(axes: Any, place: tuple[float, float], text: str, shift: tuple[float, float], p: themes.Palette) -> None:
+    """A word on a small card, `shift` points beside its place, with a thin line between them."""
+    axes.annotate(
+        text,
+        place,
+        xytext=shift,
+        textcoords="offset points",
+        ha="left" if shift[0] > 0 else "right",
+        va="bottom" if shift[1] > 0 else "top",
+        fontsize=7,
+        zorder=7,
+        bbox={"boxstyle": "round,pad=0.2", "facecolor": p.paper, "edgecolor": "none", "alpha": 0.82},
+        arrowprops={"arrowstyle": "-", "color": p.muted, "linewidth": 0.6, "shrinkB": 3},
+    )

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
 from thalweg.figures import theme as themes
-from thalweg.figures.matplotlib_common import band_edges, colorbar, map_page
+from thalweg.figures.matplotlib_common import band_edges, card_at, colorbar, map_page
 from thalweg.figures.prepare import Layer, Map
 
 
@@ -70,8 +70,8 @@ def _overlay(axes: Axes, layer: Layer, p: themes.Palette) -> None:
         first: dict[str, Any] = {"markerfacecolor": p.casing, "markeredgecolor": color}
         axes.plot(track.x[:1], track.y[:1], "o", markersize=6, **first, zorder=5, label=f"_{track.label}, start")
         axes.plot(track.x[-1:], track.y[-1:], "s", markersize=6, **last, zorder=5, label=f"_{track.label}, end")
-        name = "" if len(layer.tracks) == 1 else f" {track.label}"
-        ends += [(track.x[0], track.y[0], f"start{name}", (14, 10)), (track.x[-1], track.y[-1], f"end{name}", (14, 10))]
+        name = "" if len(layer.tracks) == 1 else f"{track.label}, "
+        ends += [(track.x[0], track.y[0], f"{name}start", (14, 10)), (track.x[-1], track.y[-1], f"{name}end", (14, 10))]
     for m in layer.markers:
         face, shape = (p.model, "D") if m.kind == "model" else (p.casing, "o")
         look: dict[str, Any] = {"markerfacecolor": face, "markeredgecolor": p.ink, "markeredgewidth": 0.9}
@@ -89,16 +89,4 @@ def _card(axes: Axes, layer: Layer, p: themes.Palette, card: tuple[float, float,
         return
     right = shift[0] > 0 if 0.15 < u < 0.85 else u < 0.5
     up = shift[1] > 0 if 0.1 < v < 0.9 else v < 0.5
-    place = (abs(shift[0]) * (1 if right else -1), abs(shift[1]) * (1 if up else -1))
-    axes.annotate(
-        text,
-        (x, y),
-        xytext=place,
-        textcoords="offset points",
-        ha="left" if right else "right",
-        va="bottom" if up else "top",
-        fontsize=7,
-        zorder=7,
-        bbox={"boxstyle": "round,pad=0.2", "facecolor": p.paper, "edgecolor": "none", "alpha": 0.82},
-        arrowprops={"arrowstyle": "-", "color": p.muted, "linewidth": 0.6, "shrinkB": 3},
-    )
+    card_at(axes, (x, y), text, (abs(shift[0]) * (1 if right else -1), abs(shift[1]) * (1 if up else -1)), p)

@@ -1,7 +1,7 @@
 """The 3-D surface for papers: shaded relief, iso-lines, a map on the floor, paths, the model.
 
 Matplotlib has no depth buffer and would draw lines through hills. So what a hill hides is worked out here
-(`camera.visible`) and left out, or dotted where it is a path.
+(`camera.visible`) and left out.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LightSource, Normalize
 from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import proj3d
 
 from thalweg.figures import camera
 from thalweg.figures import theme as themes
-from thalweg.figures.matplotlib_common import colorbar, map_page
+from thalweg.figures.matplotlib_common import card_at, colorbar, map_page
 from thalweg.figures.overlay import Sheet
 from thalweg.figures.prepare import Layer, Map
 
@@ -25,7 +26,7 @@ _FLOOR, _HEIGHT, _ELEVATION = 0.42, 0.62, 29.0
 def draw(shown: Map, theme: themes.Theme) -> Figure:
     """The whole figure: one panel per quantity that is shown."""
     single = len(shown.shown) == 1
-    width, height = (5.6, 3.9) if single else (3.9, 2.9)
+    width, height = (5.6, 3.9) if single else (3.9, 3.2)
     with themes.matplotlib_style(theme):
         figure, panels = map_page(shown, width, height, theme)
         for layer, place in panels:
@@ -33,7 +34,7 @@ def draw(shown: Map, theme: themes.Theme) -> Figure:
             _panel(axes, shown, layer, theme)
             if not single:
                 axes.set_title(layer.label)
-            colorbar(figure, layer, bands=False, ax=axes, shrink=0.62, pad=0.02, aspect=26, fraction=0.04)
+            colorbar(figure, layer, bands=False, ax=axes, shrink=0.62, pad=0.03, aspect=26, fraction=0.04)
         return figure
 
 
@@ -52,26 +53,43 @@ def _panel(axes: Any, shown: Map, layer: Layer, theme: themes.Theme) -> None:
         line3 = np.column_stack([line, np.full(len(line), level)]).T
         _hidden_line(axes, layer.sheet, line3, view, color=(1, 1, 1, 0.55), linewidth=0.5)
     for i, track in enumerate(layer.tracks):
-        color = themes.path_color(i)
         below = np.where(np.isfinite(track.line[2]), ground, np.nan)
-        axes.plot(*track.line[:2], below, color=color, linewidth=1.0, zorder=1.5, label=f"_{track.label}, from above")
-        _hidden_line(axes, layer.sheet, track.line, view, color=color, linewidth=2.0, label=track.label, zorder=5)
-        for k, shape, face in ((0, "o", p.casing), (-1, "s", color)):
-            at = (track.x[[k]], track.y[[k]], track.z[[k]])
-            axes.plot(*at, shape, markersize=5, markerfacecolor=face, markeredgecolor=p.ink, zorder=6, label="_end")
-            _word(axes, (at[0][0], at[1][0], at[2][0]), ("start", "end")[k], p)
+        look = {"color": themes.path_color(i), "zorder": 1.5, "label": f"_{track.label}, from above"}
+        axes.plot(*track.line[:2], below, linewidth=1.0, **look)
+        hidden_line = {"color": themes.path_color(i), "zorder": 5, "label": track.label}
+        _hidden_line(axes, layer.sheet, track.line, view, linewidth=2.0, **hidden_line)
+    _frame(axes, shown, layer, p, ground=ground, sides=sides, angle=angle)
+    _places(axes, layer, p)
+    for artist in [*axes.collections, *axes.lines, *axes.texts]:
+        artist.set_clip_on(False)
+        artist.set_in_layout(False)
+
+
+def _places(axes: Any, layer: Layer, p: themes.Palette) -> None:
+    """Both ends of each path, the model and the points, each with its word."""
+    said: list[tuple[Any, str, tuple[int, int]]] = []
+    for i, track in enumerate(layer.tracks):
+        name = "" if len(layer.tracks) == 1 else f"{track.label}, "
+        for k, shape, face in ((0, "o", p.casing), (-1, "s", themes.path_color(i))):
+            place = (track.x[k], track.y[k], track.z[k])
+            look = {"markersize": 5, "markerfacecolor": face, "markeredgecolor": p.ink, "zorder": 6}
+            axes.plot(*([v] for v in place), shape, label=f"_{track.label}, {('start', 'end')[k]}", **look)
+            said.append((place, name + ("start", "end")[k], (13, 12)))
     for m in layer.markers:
         face, shape = (p.model, "D") if m.kind == "model" else (p.casing, "o")
-        look = {"markersize": 5, "markerfacecolor": face, "markeredgecolor": p.ink}
-        axes.plot([m.x], [m.y], [m.z], shape, zorder=6, label=f"_{m.label}", **look)
-        _word(axes, (m.x, m.y, m.z), m.label, p, below=True)
-    _frame(axes, shown, layer, p, ground=ground, sides=sides, angle=angle)
+        look = {"markersize": 5, "markerfacecolor": face, "markeredgecolor": p.ink, "zorder": 6}
+        axes.plot([m.x], [m.y], [m.z], shape, label=f"_{m.label}", **look)
+        said.append(((m.x, m.y, m.z), m.label, (-14, -14) if m.kind == "model" else (12, -12)))
+    for place, word, shift in said:
+        if np.isfinite(place).all():
+            x, y, _ = proj3d.proj_transform(*place, axes.get_proj())
+            card_at(axes, (x, y), word, shift, p)
 
 
 def _relief(axes: Any, layer: Layer, sides: np.ndarray, angle: float) -> None:
     """The surface, refined without changing its shape, and lit from the viewer's left."""
     sheet, s = layer.sheet, layer.scale
-    x, y = (_refine(g) for g in (sheet.x, sheet.y))
+    x, y = (refine(g) for g in (sheet.x, sheet.y))
     xx, yy = np.meshgrid(x, y, indexing="ij")
     z = sheet.height(xx.ravel(), yy.ravel()).reshape(xx.shape)
     scene = (z - s.low) / (s.high - s.low) * _HEIGHT / (1 + _FLOOR)
@@ -104,16 +122,6 @@ def _hidden_line(axes: Any, sheet: Sheet, line: np.ndarray, view: tuple[float, f
     axes.plot(x, y, np.where(seen, z, np.nan), **{"zorder": 3, "label": "_iso-line", "solid_capstyle": "round", **look})
 
 
-def _word(axes: Any, place: tuple[float, float, float], text: str, p: themes.Palette, below: bool = False) -> None:
-    x, y, z = place
-    if not np.isfinite(z):
-        return
-    span = np.ptp(axes.get_zlim())
-    card = {"boxstyle": "round,pad=0.15", "facecolor": p.paper, "edgecolor": "none", "alpha": 0.8}
-    look = {"ha": "right" if below else "left", "va": "top" if below else "bottom", "zorder": 7, "bbox": card}
-    axes.text(x, y, z + (-0.04 if below else 0.03) * span, text, fontsize=7, **look)
-
-
 def _frame(
     axes: Any, shown: Map, layer: Layer, p: themes.Palette, *, ground: float, sides: np.ndarray, angle: float
 ) -> None:
@@ -121,7 +129,7 @@ def _frame(
     axes.set(xlim=shown.x.values[[0, -1]], ylim=shown.y.values[[0, -1]], zlim=(ground, s.high))
     axes.set(xlabel=shown.x.label, ylabel=shown.y.label)
     axes.set_zticks(layer.levels, layer.ticks)
-    axes.set_box_aspect([*sides[:2], _HEIGHT], zoom=1.12)
+    axes.set_box_aspect([*sides[:2], _HEIGHT], zoom=1.06)
     axes.view_init(elev=_ELEVATION, azim=float(np.rad2deg(angle)))
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_pane_color((0, 0, 0, 0))
@@ -133,7 +141,7 @@ def _frame(
         axis.get_major_locator().set_params(nbins=5)
 
 
-def _refine(values: np.ndarray) -> np.ndarray:
+def refine(values: np.ndarray) -> np.ndarray:
     """Every given value and evenly spaced ones between, so that a bilinear surface keeps its shape."""
     parts = max(1, round(_FINE / max(values.size - 1, 1)))
     return np.interp(np.arange((values.size - 1) * parts + 1) / parts, np.arange(values.size), values)

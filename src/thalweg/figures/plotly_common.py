@@ -74,6 +74,12 @@ def note(layer: Layer, theme: themes.Theme, shift: int = -8, width: float = 1100
     }
 
 
+def bar_title(layer: Layer, y: float = 0.5) -> dict[str, Any]:
+    """The title of the colour bar: an annotation, because plotly sets its own titles over long tick labels."""
+    place = {"xref": "paper", "yref": "paper", "x": 1, "y": y, "xanchor": "left", "yanchor": "middle", "xshift": 82}
+    return {**place, "text": layer.title, "textangle": -90, "showarrow": False, "name": "bar", "font": {"size": 13}}
+
+
 def note_text(layer: Layer, width: float = 1100) -> str:
     """The notes of a layer."""
     return wrap(sentences(layer.notes), width)
@@ -86,18 +92,17 @@ def sentences(notes: Iterable[str]) -> str:
 
 def wrap(text: str, width: float) -> str:
     """Lines that fit into `width` pixels of small print."""
-    return "<br>".join(textwrap.wrap(text, int(width / 6.6)))
+    return "<br>".join(textwrap.wrap(text, int(width / 6.2)))
 
 
 def extra_lines(text: str, width: float) -> int:
     """Pixels that the subtitle takes beyond its first line."""
-    return 17 * max(0, len(textwrap.wrap(text, int(width / 6.6))) - 1)
+    return 17 * max(0, len(textwrap.wrap(text, int(width / 6.2))) - 1)
 
 
 def colorbar(layer: Layer, **more: Any) -> dict[str, Any]:
     """A slim colour bar whose ticks are the labelled iso-lines."""
     return {
-        "title": {"text": f"{layer.title}<br>", "side": "right", "font": {"size": 13}},
         "thickness": 14,
         "outlinewidth": 0,
         "tickvals": layer.levels.tolist(),
@@ -111,7 +116,7 @@ def colorbar(layer: Layer, **more: Any) -> dict[str, Any]:
 
 def hover(shown: Map, layer: Layer) -> str:
     """Coordinates and the true value."""
-    where = f"{shown.x.symbol} = %{{x:.4g}}<br>{shown.y.symbol} = %{{y:.4g}}"
+    where = f"{shown.x.symbol} = %{{x:.4~g}}<br>{shown.y.symbol} = %{{y:.4~g}}"
     return f"{where}<br><b>{layer.title} = %{{customdata}}</b><extra></extra>"
 
 

@@ -11,6 +11,7 @@ from thalweg.figures import theme as themes
 from thalweg.figures.overlay import Track
 from thalweg.figures.plotly_common import (
     Traces,
+    bar_title,
     colorbar,
     controls,
     extra_lines,
@@ -42,11 +43,11 @@ def _single(shown: Map, theme: themes.Theme) -> go.Figure:
         **_axes(shown, theme, 1, (0.0, 1.0), (0.0, 1.0)),
         "width": width + _LEFT + _RIGHT,
         "height": height + _HEAD + _FOOT + extra_lines(shown.subtitle, width),
-        "annotations": [note(first, theme, -62, width), *_labels(first, 1, theme)],
+        "annotations": [note(first, theme, -62, width), bar_title(first), *_labels(first, 1, theme)],
         "updatemenus": controls(
             shown,
             lambda layer: _traces(shown, layer, theme, 1),
-            lambda layer: {"annotations[0].text": note_text(layer, width)},
+            lambda layer: {"annotations[0].text": note_text(layer, width), "annotations[1].text": layer.title},
             theme,
             above=True,
         ),
@@ -70,9 +71,7 @@ def _panels(shown: Map, theme: themes.Theme) -> go.Figure:
         left, top = column * (width + _ACROSS / across), 1 - row * (height + _DOWN / down)
         layer = shown.layers[name]
         layout |= _axes(shown, theme, k + 1, (left, left + width), (top - height, top))
-        traces += _traces(
-            shown, layer, theme, k + 1, x=left + width + 0.005, y=top - height / 2, len=height, titled=False
-        )
+        traces += _traces(shown, layer, theme, k + 1, x=left + width + 0.005, y=top - height / 2, len=height)
         notes.append(_panel_title(layer, k + 1))
         notes += _labels(layer, k + 1, theme)
         said += [f"{layer.label}: {n}" for n in layer.notes]
@@ -122,21 +121,18 @@ def _id(letter: str, panel: int) -> str:
     return letter if panel == 1 else f"{letter}{panel}"
 
 
-def _traces(
-    shown: Map, layer: Layer, theme: themes.Theme, panel: int, titled: bool = True, **bar: float
-) -> list[dict[str, Any]]:
+def _traces(shown: Map, layer: Layer, theme: themes.Theme, panel: int, **bar: float) -> list[dict[str, Any]]:
     p = themes.palette(theme)
-    traces = [_fill(shown, layer, titled, bar), _lines(shown, layer)]
+    traces = [_fill(shown, layer, bar), _lines(shown, layer)]
     for i, track in enumerate(layer.tracks):
         traces += _track(track, themes.path_color(i), p)
     traces.append(_places(layer, p))
     return [t | {"xaxis": _id("x", panel), "yaxis": _id("y", panel)} for t in traces]
 
 
-def _fill(shown: Map, layer: Layer, titled: bool, bar: dict[str, float]) -> dict[str, Any]:
+def _fill(shown: Map, layer: Layer, bar: dict[str, float]) -> dict[str, Any]:
     s = layer.scale
     size = float(layer.fine[1] - layer.fine[0])
-    colors = colorbar(layer, **bar)
     return {
         "type": "contour",
         "name": layer.label,
@@ -151,7 +147,7 @@ def _fill(shown: Map, layer: Layer, titled: bool, bar: dict[str, float]) -> dict
         "connectgaps": False,
         "contours": {"start": float(layer.fine[0]), "end": float(layer.fine[-1]), "size": size, "coloring": "fill"},
         "line": {"width": 0},
-        "colorbar": colors if titled else colors | {"title": {"text": ""}},
+        "colorbar": colorbar(layer, **bar),
     }
 
 
@@ -161,7 +157,7 @@ def _lines(shown: Map, layer: Layer) -> dict[str, Any]:
     step = float(layer.levels[1] - layer.levels[0]) if layer.levels.size > 1 else s.high - s.low
     turn = themes.ISO_SWITCH
     colors = [[0.0, turn, turn, 1.0], [themes.iso_color(0.0)] * 2 + [themes.iso_color(1.0)] * 2]
-    hidden = {"thickness": 0, "x": 1.0, "title": {"text": ""}, "tickfont": {"size": 1, "color": "rgba(0,0,0,0)"}}
+    hidden = {"thickness": 0, "x": 1.0, "tickfont": {"size": 1, "color": "rgba(0,0,0,0)"}}
     return {
         "type": "contour",
         "name": "iso-lines",

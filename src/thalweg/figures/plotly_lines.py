@@ -54,8 +54,18 @@ def _axes(panel: Panel, k: int, domain: tuple[float, float], theme: themes.Theme
     number = "" if k == 0 else str(2 * k + 1)
     twin = str(2 * k + 2)
     title: dict[str, Any] = {"text": panel.left.replace("\n", "<br>")}
-    across = {"anchor": f"y{number}", "showticklabels": bool(x), "title": {"text": x}, "showgrid": False}
-    up = {"domain": list(domain), "anchor": f"x{number}", "title": title, "type": "log" if panel.log else "linear"}
+    across: dict[str, Any] = {
+        "anchor": f"y{number}",
+        "showticklabels": bool(x),
+        "title": {"text": x},
+        "showgrid": False,
+    }
+    up: dict[str, Any] = {
+        "domain": list(domain),
+        "anchor": f"x{number}",
+        "title": title,
+        "type": "log" if panel.log else "linear",
+    }
     up |= {"exponentformat": "power", "dtick": 1} if panel.log else {}
     if panel.right:
         up["title"] = title | {"font": {"color": themes.line_color("loss", "train", theme)}}

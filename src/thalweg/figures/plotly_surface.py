@@ -15,6 +15,7 @@ from thalweg.figures import camera
 from thalweg.figures import theme as themes
 from thalweg.figures.plotly_common import (
     Traces,
+    bar_title,
     colorbar,
     controls,
     extra_lines,
@@ -39,8 +40,8 @@ def draw(shown: Map, theme: themes.Theme) -> go.Figure:
     first = shown.layers[shown.shown[0]]
     layout = {
         "title": title(shown.title, shown.subtitle, theme),
-        "annotations": [note(first, theme)],
-        "margin": {"l": 16, "r": 16, "t": 84 + extra_lines(shown.subtitle, 1100), "b": 34},
+        "annotations": [note(first, theme), bar_title(first)],
+        "margin": {"l": 16, "r": 112, "t": 84 + extra_lines(shown.subtitle, 1100), "b": 34},
         "height": 760,
         "showlegend": False,
         "scene": _scene(shown, first, theme),
@@ -49,6 +50,7 @@ def draw(shown: Map, theme: themes.Theme) -> go.Figure:
             lambda layer: _traces(shown, layer, theme),
             lambda layer: {
                 "annotations[0].text": note_text(layer),
+                "annotations[1].text": layer.title,
                 "scene.annotations": labels(layer.tracks, layer.markers, themes.palette(theme)),
                 **{f"scene.zaxis.{k}": v for k, v in _zaxis(layer).items()},
             },
@@ -101,7 +103,7 @@ def _surface(shown: Map, layer: Layer) -> dict[str, Any]:
             "y": {"highlight": False},
             "z": {**lines, "color": "rgba(255,255,255,0.5)"},
         },
-        "colorbar": colorbar(layer, len=0.62, x=1.0, xanchor="right", y=0.47),
+        "colorbar": colorbar(layer, len=0.62, x=1.0, y=0.5),
     }
 
 

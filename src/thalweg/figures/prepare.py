@@ -109,6 +109,7 @@ def prepare(
     paths = overlay.read_paths(path, schema.coordinates(ds))
     order = _Order(axes, paths, points, all(np.isclose(v, 0.0) for v in fixed.values()))
     layers, others = {}, {}
+    left_out = []
     metric = ds[shown[0]].attrs["metric"]
     for name in names:
         limit = clip if clip in ("auto", None) or ds[name].attrs["metric"] == metric else "auto"
@@ -118,6 +119,7 @@ def prepare(
         except ValueError:
             if name in shown:
                 raise
+            left_out.append(f"{label(ds[name])} has nothing finite to draw")
             continue
         other = _other(ds, name, order, not chosen, limit)
         if other is not None:
@@ -130,7 +132,7 @@ def prepare(
         others=others,
         shown=shown,
         title=title or str(ds.attrs.get("title") or "") or _title(ds, shown),
-        subtitle=". ".join([*_facts(ds, fixed), *overlay.path_facts(paths, ds)]),
+        subtitle=". ".join([*_facts(ds, fixed), *overlay.path_facts(paths, ds), *left_out]),
         commensurate=_commensurate(ds, schema.coordinates(ds)),
     )
 
@@ -263,8 +265,8 @@ def _notes(values: np.ndarray, fitted: Scale) -> tuple[str, ...]:
     if fitted.ceiling is not None:
         above = int((values[np.isfinite(values)] > fitted.ceiling).sum())
         notes.append(f"{above:,} {of} above {number(fitted.ceiling)} drawn at {number(fitted.ceiling)}")
-    if fitted.log and (below := int((values < fitted.bottom).sum() - np.isneginf(values).sum())):
-        notes.append(f"{below:,} {of} below {number(fitted.bottom)} drawn at {number(fitted.bottom)} (log scale)")
+    if fitted.floor is not None and (below := int((values < fitted.floor).sum() - np.isneginf(values).sum())):
+        notes.append(f"{below:,} {of} below {number(fitted.floor)} drawn at {number(fitted.floor)} (log scale)")
     return tuple(notes)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 DECADES_FOR_LOG = 3.0  # 'auto' takes logarithms when the 5th to the 95th percentile spans more than this
 DEPTH_OF_LOG = 1e-10  # positive values below this fraction of the largest are flattened on a log scale
-CEILING = 4.0  # 'auto' flattens above this many times the distance from the minimum to the 90th percentile
+CEILING = 4.0  # 'auto' flattens what is higher than this many times the way from the minimum to the 90th percentile
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -106,7 +106,8 @@ def _ceiling(name: str, heights: np.ndarray, log: bool, clip: float | Literal["a
         reach = CEILING * (float(np.percentile(heights, 90)) - low)
         if reach <= 0 or low + reach >= high:
             return None
-        return _round_down(float(10 ** (low + reach) if log else low + reach))
+        highest = float(heights[heights <= low + reach].max())
+        return _round_up(float(10**highest if log else highest))
     smallest = float(10**low if log else low)
     if float(clip) <= smallest:
         raise ValueError(
@@ -117,10 +118,10 @@ def _ceiling(name: str, heights: np.ndarray, log: bool, clip: float | Literal["a
     return float(clip) if float(clip) < top else None
 
 
-def _round_down(value: float) -> float:
-    """`value` with two digits, towards minus infinity: a ceiling that is easy to say."""
+def _round_up(value: float) -> float:
+    """`value` with two digits, upwards: a ceiling that is easy to say."""
     unit = 10.0 ** (np.floor(np.log10(abs(value))) - 1) if value else 1.0
-    return float(np.floor(value / unit + 1e-9) * unit)
+    return float(f"{np.ceil(value / unit - 1e-9) * unit:.2g}")
 
 
 def nice_step(span: float, count: int) -> float:

@@ -77,10 +77,10 @@ _PALETTES = {
         ink="#0b1220",
         button="#4b8fdc",  # plotly paints the active button almost white whatever the theme
         lines={
-            ("loss", "train"): "#62b6ea",
-            ("loss", "test"): "#a9d9f7",
-            ("other", "train"): "#f5803e",
-            ("other", "test"): "#ffc48f",
+            ("loss", "train"): "#3d9be0",
+            ("loss", "test"): "#8fd3ff",
+            ("other", "train"): "#f0702a",
+            ("other", "test"): "#ffb36b",
         },
     ),
 }
@@ -127,7 +127,6 @@ def colormap() -> LinearSegmentedColormap:
     from matplotlib.colors import LinearSegmentedColormap
 
     made = LinearSegmentedColormap.from_list("thalweg", COLORS)
-    made.set_bad(alpha=0)
     if "thalweg" not in matplotlib.colormaps:
         matplotlib.colormaps.register(made)
     return made

@@ -102,9 +102,8 @@ def results(study: str | Path) -> list[str]:
 
 
 def open_study(study: str | Path) -> xr.DataTree:
-    """All results of a study, read lazily, as a tree."""
-    _open(study)
-    return xr.open_datatree(str(study), engine="zarr", consolidated=False, chunks=None)
+    """All results of a study as a tree: `study["surface/random"]`."""
+    return xr.DataTree.from_dict({name: load(study, name) for name in results(study)})
 
 
 def finished(dataset: xr.Dataset) -> xr.Dataset:
@@ -112,7 +111,8 @@ def finished(dataset: xr.Dataset) -> xr.Dataset:
     if STATUS not in dataset:
         return dataset
     status = dataset[STATUS]
-    dataset = dataset.drop_vars(STATUS)
+    first = schema.values(dataset)
+    dataset = dataset[[*first, *(n for n in sorted(map(str, dataset.data_vars)) if n not in {*first, STATUS})]]
     dataset.attrs["complete"] = bool((status != PENDING).all())
     dataset.attrs["num_evaluated"] = int((status == EVALUATED).sum())
     if (status == INTERPOLATED).any():
