@@ -12,6 +12,8 @@ import xarray as xr
 import thalweg as tw
 from thalweg import export
 
+WRITERS = {"h5netcdf": (tw.to_netcdf, "a.nc"), "meshio": (tw.to_vtk, "a.vtu")}
+
 
 def surface_of(dim=2, points=(4, 3, 5), hole=False):
     """L = Σ k cₖ² over unequal counts, with inf and nan in one corner if `hole`."""
@@ -152,9 +154,9 @@ def test_what_a_format_cannot_hold_is_refused_and_leaves_no_file(tmp_path, dim, 
     try:
         tw.to_vtk(surface_of(dim), file)
     except ValueError as error:
-        assert suffix in str(error)
-        assert list(tmp_path.iterdir()) == []
-        return
+        if suffix in str(error) and list(tmp_path.iterdir()) == []:
+            return
+        raise
     assert sum(len(c.data) for c in meshio.read(file).cells) > 0
 
 
@@ -181,8 +183,9 @@ def test_boxes_of_four_dims_are_no_mesh(tmp_path):
     assert len(meshio.read(flat).points) == 4
 
 
-@pytest.mark.parametrize(("write", "file", "module"), [(tw.to_netcdf, "a.nc", "h5netcdf"), (tw.to_vtk, "a.vtu", "meshio")])
-def test_a_missing_library_is_named_with_the_way_to_install_it(surface, tmp_path, monkeypatch, write, file, module):
+@pytest.mark.parametrize("module", WRITERS)
+def test_a_missing_library_is_named_with_the_way_to_install_it(surface, tmp_path, monkeypatch, module):
+    write, file = WRITERS[module]
     real = importlib.import_module
 
     def absent(name, *rest):
@@ -195,9 +198,10 @@ def test_a_missing_library_is_named_with_the_way_to_install_it(surface, tmp_path
         write(surface, tmp_path / file)
 
 
-@pytest.mark.parametrize(("write", "file"), [(tw.to_netcdf, "a.nc"), (tw.to_vtk, "a.vtu")])
+@pytest.mark.parametrize("module", WRITERS)
 @pytest.mark.parametrize("moment", ["while writing", "before renaming"])
-def test_a_failed_export_leaves_the_old_file_and_no_draft(surface, tmp_path, monkeypatch, write, file, moment):
+def test_a_failed_export_leaves_the_old_file_and_no_draft(surface, tmp_path, monkeypatch, module, moment):
+    write, file = WRITERS[module]
     target = write(surface, tmp_path / file)
     before = target.read_bytes()
 

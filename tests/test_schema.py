@@ -113,7 +113,10 @@ MALFORMED = {
         "`theta` has dims",
     ),
     "loss per weight": (lambda: trajectory().assign(loss=("weight", np.zeros(6))), "`loss` has dims"),
-    "components without ratio": (lambda: components().drop_vars("explained_variance_ratio"), "explained_variance_ratio"),
+    "components without ratio": (
+        lambda: components().drop_vars("explained_variance_ratio"),
+        "explained_variance_ratio",
+    ),
     "components on their side": (
         lambda: components().assign(component=(("weight", "axis"), np.zeros((6, 2)))),
         "`component` has dims",

@@ -25,7 +25,7 @@ def radius(problem, line, **asked):
 
 
 def limit(loss, factor, at=1.0):
-    """The promise: L₀ + (f - 1) max(|L₀|, R / 100), R the rise at a step as long as the weights (the median of both ways)."""
+    """The promise: L₀ + (f - 1) max(|L₀|, R / 100), with R the median rise at a step as long as the weights."""
     start = float(loss(torch.tensor(at)))
     rises = [abs(float(loss(torch.tensor(at + s * abs(at)))) - start) for s in (-1, 1)]
     return start + (factor - 1) * max(abs(start), np.median(rises) / 100)
@@ -39,7 +39,7 @@ def limit(loss, factor, at=1.0):
     factor=st.sampled_from([1.5, 2.0, 10.0, 100.0]),
 )
 def test_the_loss_at_both_ends_stays_within_the_factor_and_the_picture_is_not_blank(base, steepness, power, factor):
-    """L = b + k |x - 1|^p from gentle to steep: at the ends it is within the limit, and comes near it or one unit is shown."""
+    """L = b + k |x - 1|^p from gentle to steep: within the limit at the ends, and near it or a whole unit wide."""
     k = 10.0**steepness
 
     def loss(x):
@@ -176,7 +176,7 @@ def test_every_spelling_of_points_gives_the_same_grid(points):
 @pytest.mark.parametrize("extent", [(-0.3, 0.9), (0.0, 1.0), (-1e-3, 5e-3), (-7, 3)])
 def test_a_range_that_contains_the_origin_at_a_node_has_it_to_the_bit(extent):
     low, high = extent
-    n = int(round((high - low) / np.gcd.reduce(np.rint(np.array([low, high]) * 1e4).astype(int)) * 1e4)) + 1
+    n = round((high - low) / np.gcd.reduce(np.rint(np.array([low, high]) * 1e4).astype(int)) * 1e4) + 1
     problem = tw.FunctionProblem(lambda x: x)
     axis = tw.loss_surface(problem, tw.Line([0.0], [1.0]), extent=extent, points=n).alpha.values
     assert 0.0 in axis

@@ -73,7 +73,9 @@ def test_a_slice_of_a_quadratic_is_the_projected_quadratic(seed, num_weights, di
     assert dict(surface.sizes) == dict(zip(["alpha", "beta", "gamma", "delta"], counts[:dim], strict=False))
     start, slope, bend = 0.5 * origin @ H @ origin + g @ origin + c, D @ (H @ origin + g), D @ H @ D.T
     for index in np.ndindex(*counts[:dim]):
-        at = np.array([low + i * (high - low) / (n - 1) for i, n, (low, high) in zip(index, counts, ranges, strict=False)])
+        at = np.array(
+            [low + i * (high - low) / (n - 1) for i, n, (low, high) in zip(index, counts, ranges, strict=False)]
+        )
         expected = start + slope @ at + 0.5 * at @ bend @ at
         np.testing.assert_allclose(surface.loss.values[index], expected, rtol=1e-9, atol=1e-8)
 
@@ -189,7 +191,7 @@ def test_the_same_examples_are_used_at_every_point_and_another_seed_draws_others
     model = network()
     problem = tw.ModuleProblem(model, examples(40, 1), loss=F.cross_entropy)
     line = tw.random_line(problem, seed=0)
-    kwargs = dict(alpha=[0.0, 1e-12], num_examples=5, per_example=True)
+    kwargs = {"alpha": [0.0, 1e-12], "num_examples": 5, "per_example": True}
     first, again, other = (tw.loss_surface(problem, line, seed=s, **kwargs).losses.values for s in (0, 0, 1))
     np.testing.assert_allclose(first[0], first[1], atol=1e-9)
     np.testing.assert_array_equal(first, again)
@@ -264,7 +266,9 @@ def test_only_the_metrics_asked_for_are_measured_and_the_loss_always():
 
 def test_attrs_tell_each_quantity_at_the_origin():
     problem = tw.FunctionProblem(lambda x, y: (x - 2) ** 2 + y, theta=[5.0, 1.0], metrics={"sum": lambda x, y: x + y})
-    surface = tw.loss_surface(problem, tw.Plane(problem.theta, [1.0, 0.0], [0.0, 1.0]), alpha=[1.0, 2.0], beta=[3.0, 4.0])
+    surface = tw.loss_surface(
+        problem, tw.Plane(problem.theta, [1.0, 0.0], [0.0, 1.0]), alpha=[1.0, 2.0], beta=[3.0, 4.0]
+    )
     assert surface.loss.attrs["at_origin"] == 10.0
     assert surface["sum"].attrs["at_origin"] == 6.0
 

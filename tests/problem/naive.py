@@ -1,8 +1,10 @@
 """Oracles: the plain network, plain loops, plain autograd. Nothing here is imported from thalweg."""
 
 import copy
+import itertools
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 D = torch.double
@@ -44,7 +46,9 @@ def gradient(model, theta, loss):
     """Of `loss(model)`, by a backward pass through the plain model."""
     model = standing(model, theta)
     grads = torch.autograd.grad(loss(model), trainable(model), allow_unused=True)
-    return torch.cat([(torch.zeros_like(p) if g is None else g).flatten() for g, p in zip(grads, trainable(model), strict=True)])
+    return torch.cat(
+        [(torch.zeros_like(p) if g is None else g).flatten() for g, p in zip(grads, trainable(model), strict=True)]
+    )
 
 
 def hessian(model, theta, loss):
@@ -67,9 +71,14 @@ def near(problem, count=3, size=0.3, seed=0):
     return (problem.theta.double() + size * noise).to(problem.theta.dtype)
 
 
+def scalar_cross_entropy(outputs, targets):
+    """A criterion that can only return the mean."""
+    return F.cross_entropy(outputs, targets)
+
+
 def mlp(sizes=(4, 5, 3), dtype=D, seed=0):
     torch.manual_seed(seed)
-    layers = [m for a, b in zip(sizes, sizes[1:], strict=False) for m in (nn.Linear(a, b), nn.Tanh())]
+    layers = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), nn.Tanh())]
     return nn.Sequential(*layers[:-1]).to(dtype).eval()
 
 

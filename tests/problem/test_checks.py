@@ -54,7 +54,7 @@ def test_a_silent_broadcast_in_a_metric_is_refused_by_its_name():
 
 
 def test_a_broadcast_is_refused_for_every_network_and_not_by_luck():
-    """Fitted, untrained, or with a last layer of zeros: where outputs hardly vary, the (n, n) mean looks like the (n,) mean."""
+    """Fitted, or with a last layer of zeros: where outputs hardly vary, the (n, n) mean looks like the (n,) mean."""
     generator = torch.Generator().manual_seed(0)
     missed = []
     for trial in range(30):
@@ -154,7 +154,9 @@ def test_ignored_targets_are_found_wherever_they_lie_in_the_data():
     """The first 300 of 400 examples have none."""
     x, y = naive.examples(400)
     y[300:] = -100
-    refused_or_right(lambda: tw.ModuleProblem(SCORES, (x, y), loss=F.cross_entropy), F.cross_entropy(SCORES(x), y).detach())
+    refused_or_right(
+        lambda: tw.ModuleProblem(SCORES, (x, y), loss=F.cross_entropy), F.cross_entropy(SCORES(x), y).detach()
+    )
 
 
 def test_the_recipe_that_the_error_gives_for_class_weights_is_right():
@@ -259,7 +261,9 @@ def test_batch_statistics_with_fixed_batches_are_a_function():
     expected = torch.cat([(model(x) - y) ** 2 for x, y in batches]).mean().item()
     for data in (batches, loader):
         problem = tw.ModuleProblem(model, data, loss=F.mse_loss)
-        assert float(problem.measure(problem.theta.expand(2000, -1)).values["loss"][0]) == pytest.approx(expected, rel=1e-12)
+        assert float(problem.measure(problem.theta.expand(2000, -1)).values["loss"][0]) == pytest.approx(
+            expected, rel=1e-12
+        )
 
 
 def test_batch_statistics_of_single_images_are_not_joined():

@@ -68,7 +68,7 @@ SOURCES = {
 @pytest.mark.parametrize("memory", [0, None], ids=["streamed", "resident"])
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_source_gives_the_same_numbers(source, memory):
-    """The traps: only the first batch, or the first 8 of a shuffling loader, used; a view that a later call overwrites."""
+    """The traps: only the first batch, or the first 8 of a shuffling loader, used; a view that is overwritten."""
     model = naive.mlp()
     problem = tw.ModuleProblem(model, SOURCES[source](), loss=F.cross_entropy, memory=memory)
     points = naive.near(problem, 2)
@@ -83,7 +83,9 @@ def test_a_shuffling_loader_is_one_order_for_all_passes(memory):
     data = DataLoader(TensorDataset(X, Y), batch_size=5, shuffle=True)
     problem = tw.ModuleProblem(naive.mlp(), data, loss=F.cross_entropy, memory=memory)
     assert torch.equal(problem.losses(problem.theta), problem.losses(problem.theta))
-    subsets = [problem.measure(problem.theta[None], num_examples=6, seed=1, plan=Plan()).values["loss"] for _ in range(2)]
+    subsets = [
+        problem.measure(problem.theta[None], num_examples=6, seed=1, plan=Plan()).values["loss"] for _ in range(2)
+    ]
     assert torch.equal(*subsets)
 
 
@@ -160,11 +162,15 @@ def test_data_that_change_between_passes_are_refused_when_they_are_streamed():
 @pytest.mark.parametrize("memory", [0, None], ids=["streamed", "resident"])
 def test_a_subsets_mean_and_standard_error_are_the_naive_formula(source, memory):
     r"""$s^2/n\,(1-n/N)$ of the examples drawn, which are the same at every point and among all the losses."""
-    problem = tw.ModuleProblem(naive.mlp(), source(), loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, memory=memory)
+    problem = tw.ModuleProblem(
+        naive.mlp(), source(), loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, memory=memory
+    )
     points, n, total = naive.near(problem), 9, len(Y)
     found = problem.measure(points, num_examples=n, seed=5, per_example=True)
     rows, everything = found.losses["train"], problem.losses(points).detach()
-    drawn = [{int((row - value).abs().argmin()) for value in chosen} for row, chosen in zip(everything, rows, strict=True)]
+    drawn = [
+        {int((row - value).abs().argmin()) for value in chosen} for row, chosen in zip(everything, rows, strict=True)
+    ]
     assert drawn[0] == drawn[1] == drawn[2]
     assert len(drawn[0]) == n
     torch.testing.assert_close(rows, everything[:, sorted(drawn[0])], rtol=1e-12, atol=0)
@@ -179,7 +185,9 @@ def test_every_example_is_drawn_equally_often():
     everything = problem.losses(problem.theta).detach()
     count = torch.zeros(len(Y))
     for seed in range(200):
-        rows = problem.measure(problem.theta[None], num_examples=6, seed=seed, per_example=True, plan=Plan()).losses["train"]
+        rows = problem.measure(problem.theta[None], num_examples=6, seed=seed, per_example=True, plan=Plan()).losses[
+            "train"
+        ]
         count += (everything[:, None] - rows).abs().lt(1e-12).sum(1)
     expected = 200 * 6 / len(Y)
     assert count.sum() == 200 * 6
@@ -247,7 +255,7 @@ def test_a_subset_cuts_examples_and_no_other_table():
 
 
 def test_scalar_criteria_have_no_standard_error_and_say_so():
-    problem = tw.ModuleProblem(naive.mlp(), (X, Y), loss=lambda o, t: F.cross_entropy(o, t))
+    problem = tw.ModuleProblem(naive.mlp(), (X, Y), loss=naive.scalar_cross_entropy)
     for options in ({"num_examples": 5}, {"per_example": True}):
         with pytest.raises(ValueError, match="one value per example"):
             problem.measure(problem.theta[None], **options)

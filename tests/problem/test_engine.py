@@ -1,8 +1,11 @@
 """However it is computed, it is the same number: every plan agrees with every other."""
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn.utils import parametrizations
 
 import thalweg as tw
 from thalweg.problem.engine import Plan
@@ -32,14 +35,21 @@ def test_every_plan_agrees_with_the_naive_loop(kind, memory):
     model = naive.convnet() if kind == "convolutions" else naive.mlp()
     train, test = naive.examples(23, shape), naive.examples(8, shape, seed=2)
     problem = tw.ModuleProblem(
-        model, naive.cut(train, [7, 1, 10, 5]), loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, test_data=test, memory=memory
+        model,
+        naive.cut(train, [7, 1, 10, 5]),
+        loss=F.cross_entropy,
+        metrics={"accuracy": tw.accuracy},
+        test_data=test,
+        memory=memory,
     )
     points = naive.near(problem, 5)
     expected = naive.surface(model, points, [train], F.cross_entropy)
     expected_test = naive.surface(model, points, [test], F.cross_entropy)
     for plan in PLANS:
         found = problem.measure(points, plan=plan).values
-        torch.testing.assert_close(found["loss"], expected, rtol=1e-12, atol=1e-13, msg=lambda m, p=plan: f"{p.label}: {m}")
+        torch.testing.assert_close(
+            found["loss"], expected, rtol=1e-12, atol=1e-13, msg=lambda m, p=plan: f"{p.label}: {m}"
+        )
         torch.testing.assert_close(found["test_loss"], expected_test, rtol=1e-12, atol=1e-13)
 
 
@@ -66,10 +76,26 @@ def test_the_plan_found_by_measuring_agrees():
     torch.testing.assert_close(problem.measure(points, plan=plan).values["loss"], expected, rtol=1e-12, atol=1e-13)
 
 
+def test_measuring_plans_warns_of_nothing(recwarn):
+    """Layers without a batching rule are timed and dropped; that is no news for the user."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(parametrizations.weight_norm(torch.nn.Linear(4, 3))).double()
+    problem = tw.ModuleProblem(model, naive.examples(), loss=F.cross_entropy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        plan, _ = problem.plan(5000)
+    assert any("vmap" in label for label in plan.measured)
+    assert not [str(w.message) for w in recwarn]
+
+
 def test_progress_adds_up_to_the_points_however_the_loops_are_nested():
     for memory in (0, None):
         problem = tw.ModuleProblem(
-            naive.mlp(), naive.cut(naive.examples(), [20, 3]), loss=F.cross_entropy, test_data=naive.examples(5), memory=memory
+            naive.mlp(),
+            naive.cut(naive.examples(), [20, 3]),
+            loss=F.cross_entropy,
+            test_data=naive.examples(5),
+            memory=memory,
         )
         told = []
         problem.measure(naive.near(problem, 5), plan=Plan(points_at_once=2), advance=told.append)
@@ -79,7 +105,9 @@ def test_progress_adds_up_to_the_points_however_the_loops_are_nested():
 def test_sums_are_kept_in_double():
     """Ten thousand float32 losses near 1e4, summed in float32, would be off in the fifth digit."""
     x = torch.full((10_000, 1), 101.0)
-    problem = tw.ModuleProblem(torch.nn.Linear(1, 1, bias=False), (x, torch.zeros(10_000, 1)), loss=F.mse_loss, batch_size=64)
+    problem = tw.ModuleProblem(
+        torch.nn.Linear(1, 1, bias=False), (x, torch.zeros(10_000, 1)), loss=F.mse_loss, batch_size=64
+    )
     found = problem.measure(torch.ones(1, 1), plan=Plan()).values["loss"]
     assert found.dtype == torch.float64
     assert float(found) == 101.0**2
@@ -94,7 +122,7 @@ def contrastive(outputs, targets):
 
 
 def test_a_problem_whose_batches_must_stay_together_never_gets_a_plan_remembered_for_one_that_may_be_cut(monkeypatch):
-    """The same network and shapes with another loss is another problem: where a plan recuts batches, the loss would differ."""
+    """The same network and shapes with another loss: where a remembered plan recuts batches, the loss would differ."""
     model, data = naive.mlp(), naive.examples(60)
     chosen = Plan(points_at_once=1, batch_size=60, measured={"by": 1.0})
     monkeypatch.setattr("thalweg.problem.module.choose", lambda *_, recut, **__: (chosen if recut else Plan(), 1.0))
@@ -123,7 +151,7 @@ def test_batches_of_one_do_not_hide_that_a_loss_must_not_be_recut(loss):
         problem = tw.ModuleProblem(model, batches, loss=loss)
     except ValueError:
         return
-    expected = sum(float(loss(model(x), y)) for x, y in batches) / 23
+    expected = sum(float(loss(model(x), y).detach()) for x, y in batches) / 23
     found = problem.measure(problem.theta.expand(4000, -1)).values["loss"][0]
     assert float(found) == pytest.approx(expected, rel=1e-12)
 

@@ -26,7 +26,11 @@ def test_one_pass_equals_a_loop_over_points_batches_and_examples(memory):
     problem = tw.ModuleProblem(model, train, loss=F.cross_entropy, metrics=metrics, test_data=test, memory=memory)
     points = naive.near(problem, 4)
     found = problem.measure(points).values
-    assert set(found) == {"loss", "accuracy", "margin", "test_loss", "test_accuracy", "test_margin"} == set(problem.quantities)
+    assert (
+        set(found)
+        == {"loss", "accuracy", "margin", "test_loss", "test_accuracy", "test_margin"}
+        == set(problem.quantities)
+    )
     for prefix, batches in (("", train), ("test_", test)):
         for name, criterion in (("loss", F.cross_entropy), ("accuracy", hit), ("margin", metrics["margin"])):
             expected = naive.surface(model, points, batches, criterion)
@@ -36,7 +40,7 @@ def test_one_pass_equals_a_loop_over_points_batches_and_examples(memory):
 def test_unequal_batches_are_weighted_by_their_examples_also_for_scalar_criteria():
     """The trap: batch means averaged unweighted (4% off)."""
     model, batches = naive.mlp(), naive.cut(naive.examples(), SIZES)
-    problem = tw.ModuleProblem(model, batches, loss=lambda o, t: F.cross_entropy(o, t))
+    problem = tw.ModuleProblem(model, batches, loss=naive.scalar_cross_entropy)
     points = naive.near(problem)
     expected = naive.surface(model, points, batches, F.cross_entropy)
     torch.testing.assert_close(problem.measure(points).values["loss"], expected, **EXACT)
@@ -240,7 +244,9 @@ def test_nan_and_inf_are_kept():
 # --- what measure is given ---
 
 
-@pytest.mark.parametrize("wrong", [lambda theta: theta, lambda theta: theta[:1].expand(3, 1), lambda theta: theta[None, :-1]])
+@pytest.mark.parametrize(
+    "wrong", [lambda theta: theta, lambda theta: theta[:1].expand(3, 1), lambda theta: theta[None, :-1]]
+)
 def test_points_of_another_shape_are_refused_not_broadcast(wrong):
     """`measure(problem.theta)` would set all weights to each entry in turn."""
     problem = tw.ModuleProblem(naive.mlp(), naive.examples(), loss=F.cross_entropy)
@@ -295,7 +301,9 @@ def test_the_centre_is_the_model_to_the_bit():
 
 def test_double_precision_of_a_float_model_is_the_double_model():
     model, (x, y) = naive.mlp(dtype=torch.float32), naive.examples()
-    problem = tw.ModuleProblem(model, (x.float(), y), loss=F.cross_entropy, precision="float64", test_data=(x.float(), y))
+    problem = tw.ModuleProblem(
+        model, (x.float(), y), loss=F.cross_entropy, precision="float64", test_data=(x.float(), y)
+    )
     assert problem.theta.dtype == torch.float64
     points = naive.near(problem)
     expected = naive.surface(model.double(), points, [(x.float().double(), y)], F.cross_entropy)

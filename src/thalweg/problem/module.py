@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.problem import checks
+from thalweg.problem.checkpoint import fits, read_state
 from thalweg.problem.criterion import Criterion, name_of
 from thalweg.problem.data import Batches, read, shuffles
 from thalweg.problem.engine import Plan, Points, Sums, choose, run
@@ -184,6 +186,12 @@ class ModuleProblem:
         other._network = self._network.with_state(state)
         checks.finite_weights(other._network)
         return other
+
+    def with_checkpoint(self, file: str | Path) -> ModuleProblem:
+        """The same problem with the weights (and buffers) of a checkpoint file; see `read_state` and `load_weights`."""
+        state = read_state(file)
+        fits(state, self._network.head.model, Path(file).name)
+        return self.with_state(state)
 
     def loss(self, theta: Tensor) -> Tensor:
         r"""Mean training loss, differentiable in `theta`: `(..., num_weights) -> (...)`.

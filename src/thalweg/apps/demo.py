@@ -1,0 +1,78 @@
+"""The whole way in a minute: train a network while recording, look at where it ended and how it got there, write a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from thalweg.apps.report import report
+from thalweg.landscapes import digits, small_cnn
+from thalweg.measures import loss_surface, principal_plane, project_trajectory
+from thalweg.problem import ModuleProblem, accuracy
+from thalweg.record import Recorder
+from thalweg.store import load, save
+from thalweg.subspaces import random_plane
+
+
+class Demo(NamedTuple):
+    """Where the demo left what it made, and the trained network's accuracies."""
+
+    study: Path
+    page: Path
+    train_accuracy: float
+    test_accuracy: float
+
+
+def demo(
+    folder: str | Path, *, seed: int = 0, points: int = 61, epochs: int = 15, say: Callable[[str], None] = print
+) -> Demo:
+    """Train a small convolutional network on the digits and write `study.zarr` and `report.html` into `folder`.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds a study already.
+    """
+    study = Path(folder) / "study.zarr"
+    train, test = digits(seed=seed)
+    model = small_cnn(seed=seed)
+    recorder = Recorder(study)
+    say(f"Training {sum(p.numel() for p in model.parameters()):,} weights on {len(train[1]):,} handwritten digits ...")
+    _train(model, train, recorder, epochs, seed)
+    problem = ModuleProblem(
+        model.eval(), train, loss=F.cross_entropy, metrics={"accuracy": accuracy}, test_data=test
+    )
+    reached = problem.measure(problem.theta.unsqueeze(0)).values
+    say(f"  accuracy {float(reached['accuracy'][0]):.1%} on the training images, {float(reached['test_accuracy'][0]):.1%} on the test images")
+    say("Measuring the filter-normalised surface around the end point ...")
+    around = loss_surface(problem, random_plane(problem, seed=seed), points=points, adaptive=0.01, store=study)
+    say(f"  {around.attrs['num_evaluated']} of {points**2:,} points evaluated, the rest predicted")
+    say("Measuring the principal plane of the training path ...")
+    trajectory = load(study, "trajectory")
+    plane = principal_plane(trajectory)
+    along = loss_surface(problem, plane, points=points, adaptive=0.01, store=study)
+    first, second = plane.info["explained_variance_ratio"]
+    say(f"  {along.attrs['num_evaluated']} of {points**2:,} points evaluated; the plane holds {first + second:.1%} of the path's variance")
+    save(project_trajectory(trajectory, plane, problem), study, "path/principal")
+    page = report(study, Path(folder) / "report.html", title="A convolutional network learns to read digits")
+    return Demo(study, page, float(reached["accuracy"][0]), float(reached["test_accuracy"][0]))
+
+
+def _train(model: nn.Module, data: tuple[torch.Tensor, torch.Tensor], recorder: Recorder, epochs: int, seed: int) -> None:
+    """Adam at its default rate, mini-batches of 64, reshuffled every epoch; every sixth step recorded."""
+    images, classes = data
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    generator = torch.Generator().manual_seed(seed)
+    with recorder.attach(model, optimizer, every=6):
+        for _ in range(epochs):
+            for batch in torch.randperm(len(classes), generator=generator).split(64):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(images[batch]), classes[batch])
+                loss.backward()
+                recorder.log(loss)
+                optimizer.step()

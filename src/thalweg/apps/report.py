@@ -1,0 +1,139 @@
+"""A study as one self-contained HTML page: its pictures, the figures in words, and where they come from.
+
+The page reads datasets only, needs no network, and is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import plotly.io as pio
+import xarray as xr
+from plotly.offline import get_plotlyjs
+
+from thalweg import figures, schema, store
+from thalweg.apps import words
+from thalweg.apps.page import PAGE
+
+_CONFIG = {"displaylogo": False, "responsive": True}
+
+
+def report(study: str | Path, file: str | Path | None = None, *, title: str | None = None) -> Path:
+    """Write the report of a study and return its path (beside the study by default, with the suffix `.html`).
+
+    Every surface is drawn in three dimensions and as a map (a line as a profile), with the path that belongs to it: the result
+    `path/<name>` goes with `surface/<name>`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such study, or it holds nothing that can be drawn.
+
+    Examples
+    --------
+    >>> import tempfile, thalweg as tw
+    >>> problem = tw.FunctionProblem(lambda x, y: (1 - x * y) ** 2)
+    >>> study = tempfile.mkdtemp() + "/study.zarr"
+    >>> surface = tw.loss_surface(problem, tw.coordinate_plane(problem), extent=2.0, points=21, store=study)
+    >>> report(study).name
+    'study.html'
+    """
+    study = Path(study)
+    names = store.results(study)
+    results = {name: store.load(study, name) for name in names}
+    surfaces = {name: ds for name, ds in results.items() if ds.attrs["kind"] == "surface"}
+    if not surfaces and not any(ds.attrs["kind"] == "path" for ds in results.values()):
+        raise ValueError(f"{study} holds nothing to draw (its results: {', '.join(names) or 'none'}).")
+    sections = list(_sections(results))
+    title = title or str(next(iter(surfaces.values()), next(iter(results.values()))).attrs.get("title", study.stem))
+    page = PAGE.substitute(
+        title=html.escape(title),
+        date=datetime.now().strftime("%d %B %Y"),
+        plotly=get_plotlyjs(),
+        contents="".join(f'<a href="#{anchor}">{html.escape(head)}</a>' for anchor, head, _ in sections),
+        sections="".join(body for _, _, body in sections),
+    )
+    target = Path(file) if file is not None else study.with_suffix(".html")
+    draft = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(page, encoding="utf-8")
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def _sections(results: dict[str, xr.Dataset]) -> Iterator[tuple[str, str, str]]:
+    """(anchor, heading, HTML) of each part of the page."""
+    order = sorted(results, key=lambda name: ("random" not in name, name))
+    for name in order:
+        dataset = results[name]
+        if dataset.attrs["kind"] == "surface":
+            path = results.get(name.replace("surface", "path", 1))
+            path = path if path is not None and path.attrs["kind"] == "path" else None
+            yield _section(name, words.heading(dataset), words.surface(dataset, path), _pictures(dataset, path), dataset)
+    for name in order:
+        if results[name].attrs["kind"] == "trajectory":
+            yield _section(name, "The recorded training run", words.trajectory(results[name]), [], results[name])
+
+
+def _pictures(surface: xr.Dataset, path: xr.Dataset | None) -> list[go.Figure]:
+    dims = [dim for dim in schema.coordinates(surface) if dim in surface.dims]
+    if len(dims) == 1:
+        return [figures.profile(surface)]
+    if len(dims) > 2:
+        surface = surface.isel({dim: surface.sizes[dim] // 2 for dim in dims[2:]})
+    drawn = [figures.surface(surface, path=path), figures.contour(surface, path=path)]
+    return drawn if path is None else [*drawn, figures.path(path)]
+
+
+def _section(
+    name: str, heading: str, sentences: list[str], pictures: list[go.Figure], dataset: xr.Dataset
+) -> tuple[str, str, str]:
+    anchor = name.replace("/", "-")
+    lead, *rest = sentences
+    shown = "".join(f'<figure class="{_width(k, len(pictures))}">{_embedded(p)}</figure>' for k, p in enumerate(pictures))
+    text = f"<p>{lead}</p>" + "".join(f"<p>{sentence}</p>" for sentence in rest)
+    body = (
+        f'<section id="{anchor}"><h2>{html.escape(heading)}</h2><div class="words">{text}</div>{shown}'
+        f"<details><summary>Where this comes from: <code>{html.escape(name)}</code></summary>{_provenance(dataset)}</details></section>"
+    )
+    return anchor, heading, body
+
+
+def _width(index: int, count: int) -> str:
+    return "hero" if index == 0 or count == 1 else "wide"
+
+
+def _embedded(figure: go.Figure) -> str:
+    return pio.to_html(figure, include_plotlyjs=False, include_mathjax=False, full_html=False, config=_CONFIG)
+
+
+def _provenance(dataset: xr.Dataset) -> str:
+    rows = "".join(
+        f"<tr><th>{html.escape(key.replace('_', ' '))}</th><td>{html.escape(_told(value))}</td></tr>"
+        for key, value in sorted(dataset.attrs.items())
+        if key not in ("kind", "title", "request", "block")
+    )
+    return f"<table>{rows}</table>"
+
+
+def _told(value: Any) -> str:
+    """JSON text in words: `a: b; c: d`."""
+    if isinstance(value, str) and value.startswith("{"):
+        items = json.loads(value)
+        return "; ".join(f"{k}: {_told(v)}" for k, v in items.items() if v not in ({}, None))
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {v}" for k, v in value.items())
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
