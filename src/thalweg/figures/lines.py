@@ -42,6 +42,7 @@ class Panel:
     right: str = ""
     log: bool = False
     mark: float | None = None
+    mark_name: str = "model"
     share: float = 1.0
 
 
@@ -82,6 +83,7 @@ def profile_panels(ds: xr.Dataset, *, log: bool | Auto = "auto", title: str | No
         lines=lines,
         log=logarithmic,
         mark=0.0 if known and x[0] <= 0 <= x[-1] else None,
+        mark_name=str(ds.attrs.get("origin", "model")),
     )
     said = [f"{_say(d)} = {number(v)}" for d, v in fixed.items()]
     more = [f"`{m}` is not drawn" for m in metrics[2:]]
@@ -125,7 +127,7 @@ def path_panels(ds: xr.Dataset, *, log: bool | Auto = "auto", title: str | None 
         )
     far = Line(f"distance from the {where}", step, ds["distance"].values.astype(float), "distance", "train")
     panels.append(Panel(f"Distance from\nthe {where}", (far,)))
-    if "learning_rate" in ds:
+    if "learning_rate" in ds and np.ptp(ds["learning_rate"].values) > 0:
         rate = Line("learning rate", step, ds["learning_rate"].values.astype(float), "rate", "train")
         panels.append(Panel("Learning rate", (rate,)))
     return Sheets(

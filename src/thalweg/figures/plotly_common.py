@@ -132,7 +132,9 @@ def controls(
     Plotly's buttons have no memory, so choosing a quantity also replaces the scale buttons by that quantity's own.
     """
     names = sorted(shown.layers, key=lambda n: n != shown.shown[0])
-    made = {n: _scale_buttons(shown, n, traces, layout) for n in names}
+    drawn = {n: _scales(shown, n, traces, layout) for n in names}
+    varying = _varying([flat for scales in drawn.values() for _, flat, _ in scales])
+    made = {n: [_button(scale, varying) for scale in scales] for n, scales in drawn.items()}
     start = made[names[0]]
     menus = []
     if any(len(b) > 1 for b in made.values()):
@@ -153,22 +155,28 @@ def _active(shown: Map, name: str) -> int:
     return int(shown.layers[name].scale.log and name in shown.others)
 
 
-def _scale_buttons(shown: Map, name: str, traces: Callable[[Layer], Traces], layout: Callable[..., Any]) -> Traces:
+Scale = tuple[str, Traces, dict[str, Any]]
+
+
+def _scales(shown: Map, name: str, traces: Callable[[Layer], Traces], layout: Callable[..., Any]) -> list[Scale]:
+    """Linear and, where there is one, logarithmic: label, flat traces, layout."""
     both = [layer for layer in (shown.layers[name], shown.others.get(name)) if layer is not None]
     return [
-        {
-            "label": "log" if layer.scale.log else "linear",
-            "method": "update",
-            "args": _args(traces(layer), layout(layer)),
-        }
+        ("log" if layer.scale.log else "linear", [_flatten(t) for t in traces(layer)], layout(layer))
         for layer in sorted(both, key=lambda x: x.scale.log)
     ]
 
 
-def _args(traces: Traces, layout: dict[str, Any]) -> list[Any]:
-    flat = [_flatten(t) for t in traces]
-    keys = sorted({k for t in flat for k in t if k.split(".")[0] in (*DATA_KEYS, "contours", "colorbar")})
-    return [{k: [t.get(k) for t in flat] for k in keys}, layout, list(range(len(traces)))]
+def _varying(states: list[Traces]) -> list[str]:
+    """Keys of the traces' data that differ between states; the rest need not travel with every button."""
+    keys = {k for traces in states for t in traces for k in t if k.split(".")[0] in (*DATA_KEYS, "contours", "colorbar")}
+    return sorted(k for k in keys if any([t.get(k) for t in s] != [t.get(k) for t in states[0]] for s in states[1:]))
+
+
+def _button(scale: Scale, keys: list[str]) -> dict[str, Any]:
+    label, traces, layout = scale
+    args = [{k: [t.get(k) for t in traces] for k in keys}, layout, list(range(len(traces)))]
+    return {"label": label, "method": "update", "args": args}
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

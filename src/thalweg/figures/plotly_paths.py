@@ -15,7 +15,7 @@ from thalweg.figures.overlay import Marker, Track
 from thalweg.figures.theme import Palette
 
 _RADIUS = 0.008  # of a tube, in scene units
-_SIDES = 10  # corners of its cross-section
+_SIDES = 7  # corners of its cross-section
 _FEW = 80  # steps up to which each is a bead
 
 

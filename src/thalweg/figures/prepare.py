@@ -235,7 +235,7 @@ def _layer(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Au
         ticks=tuple(scale.tick_text(h, log) for h in levels),
         sheet=sheet,
         tracks=tuple(overlay.track(sheet, p, i, len(order.paths)) for i, p in enumerate(order.paths)),
-        markers=overlay.markers(sheet, origin, order.points),
+        markers=overlay.markers(sheet, origin, order.points, str(ds.attrs.get("origin", "model"))),
         notes=_notes(values, fitted),
     )
 

@@ -1,0 +1,193 @@
+"""The command line, as a user types it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+import thalweg as tw
+from thalweg.cli import app
+
+CODE = '''
+import time
+import torch, torch.nn.functional as F
+import thalweg as tw
+
+def model():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)).eval()
+
+def data():
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(40, 3, generator=generator), torch.randint(2, (40,), generator=generator)
+
+def make_problem():
+    return tw.ModuleProblem(model(), data(), loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, compile=False)
+
+def slow_step(model, batch):
+    time.sleep(0.02)
+    return F.cross_entropy(model(batch[0]), batch[1], reduction="none")
+
+def make_slow_problem():
+    return tw.ModuleProblem(model(), data(), step=slow_step, compile=False)
+'''
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words: str) -> str:
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(*words: str) -> str:
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == 2, result.output
+    return " ".join(result.output.split())
+
+
+def test_a_surface_from_the_command_line_is_the_surface_from_python(here):
+    run("surface", "mine.py:make_problem", "--points", "7x5", "--extent", "-1,1x-0.5,1", "--seed", "3")
+    surface = tw.load("study.zarr", "surface/random")
+    sys.path.insert(0, str(here))
+    import mine
+
+    problem = mine.make_problem()
+    plane = tw.random_plane(problem, seed=3)
+    expected = tw.loss_surface(
+        problem, plane, alpha=np.linspace(-1, 1, 7), beta=np.linspace(-0.5, 1, 5)
+    )
+    np.testing.assert_allclose(surface.loss, expected.loss, rtol=1e-6)
+    np.testing.assert_array_equal(surface.accuracy, expected.accuracy)
+
+
+def test_a_checkpoint_is_where_the_surface_stands(here):
+    sys.path.insert(0, str(here))
+    import mine
+
+    other = mine.model()
+    with torch.no_grad():
+        other[0].weight.mul_(2.0)
+    save_file(other.state_dict(), "other.safetensors")
+    run("surface", "mine.py:make_problem", "--checkpoint", "other.safetensors", "--points", "3", "--extent", "1")
+    x, y = mine.data()
+    expected = torch.nn.functional.cross_entropy(other(x), y).item()
+    assert float(tw.load("study.zarr").loss[1, 1]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_segment_runs_between_two_checkpoints(here):
+    sys.path.insert(0, str(here))
+    import mine
+
+    a, b = mine.model(), mine.model()
+    with torch.no_grad():
+        b[2].weight.neg_()
+    save_file(a.state_dict(), "a.safetensors")
+    torch.save({"state_dict": b.state_dict()}, "b.pt")
+    words = ("surface", "mine.py:make_problem", "--checkpoint", "a.safetensors", "--along", "segment", "--to", "b.pt")
+    run(*words, "--points", "5")
+    x, y = mine.data()
+    line = tw.load("study.zarr", "surface/segment")
+    ends = [torch.nn.functional.cross_entropy(m(x), y).item() for m in (a, b)]
+    np.testing.assert_allclose(line.loss[[0, -1]], ends, rtol=1e-6)
+
+
+def test_show_draws_and_export_writes(here):
+    run("surface", "mine.py:make_problem", "--points", "5x4", "--extent", "1", "--html", "first.html")
+    assert Path("first.html").stat().st_size > 1e6
+    assert "surface/random" in run("show", "study.zarr")
+    assert Path("study.html").exists()
+    for name in ("s.nc", "s.vtu", "s.html"):
+        run("export", "study.zarr", "surface/random", name)
+        assert (here / name).exists()
+    stored = tw.load("study.zarr", "surface/random")
+    np.testing.assert_array_equal(xr.load_dataset("s.nc").loss, stored.loss)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("surface", "mine.py:nothing"), "has no `nothing`"),
+        (("surface", "mine.py:make_problem", "--checkpoint", "none.pt"), "There is no checkpoint none.pt"),
+        (("surface", "mine.py:make_problem", "--points", "many"), "--points 'many'"),
+        (("surface", "mine.py:make_problem", "--extent", "far"), "--extent 'far'"),
+        (("surface", "mine.py:make_problem", "--along", "segment"), "needs 1 further checkpoint"),
+        (("surface", "mine.py:make_problem", "--adaptive", "7"), "adaptive=7"),
+        (("show", "no.zarr"), "There is no study no.zarr"),
+        (("export", "mine.py", "x", "x.nc"), "mine.py"),
+    ],
+)
+def test_a_command_that_cannot_work_says_why_in_a_line(words, said):
+    assert said in refused(*words)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_store_that_holds_another_grid_is_refused_and_kept():
+    run("surface", "mine.py:make_problem", "--points", "5", "--extent", "1")
+    before = tw.load("study.zarr")
+    assert "holds another computation" in refused("surface", "mine.py:make_problem", "--points", "7", "--extent", "1")
+    xr.testing.assert_identical(tw.load("study.zarr"), before)
+
+
+def test_help_reads_like_a_manual():
+    text = run("--help")
+    assert all(verb in text for verb in ("demo", "surface", "show", "export"))
+    assert "resumes" in " ".join(run("surface", "--help").split())
+
+
+@pytest.mark.slow
+def test_killed_and_given_again_the_command_ends_in_the_same_bits(here):
+    """`kill -9` in the middle, twice; then the same words again; against one run that nobody killed."""
+    words = [sys.executable, "-m", "thalweg.cli", "surface", "mine.py:make_slow_problem", "--points", "31x17"]
+    words += ["--extent", "auto", "--threads", "1", "--store"]
+    subprocess.run([*words, "whole.zarr"], check=True, capture_output=True)
+    for _ in range(2):
+        process = subprocess.Popen([*words, "killed.zarr"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _wait_for_blocks(here / "killed.zarr" / "surface" / "random" / "status", process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not tw.load("killed.zarr").attrs["complete"]
+    subprocess.run([*words, "killed.zarr"], check=True, capture_output=True)
+    whole, killed = tw.load("whole.zarr"), tw.load("killed.zarr")
+    assert killed.attrs["complete"]
+    for name in ("alpha", "beta", "loss"):
+        assert whole[name].values.tobytes() == killed[name].values.tobytes()
+
+
+def _wait_for_blocks(folder: Path, process: subprocess.Popen) -> None:
+    """Until one more block is on disk than when we came."""
+    known = len(list(folder.glob("c/*/*")))
+    for _ in range(600):
+        if len(list(folder.glob("c/*/*"))) > known or process.poll() is not None:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no block was written within 30 s")
+
+
+@pytest.mark.slow
+def test_the_demo_trains_measures_and_reports(here):
+    output = run("demo", "--out", "d", "--threads", "1")
+    assert "report.html" in output
+    study = tw.open_study("d/study.zarr")
+    surface = study["surface/random"].to_dataset()
+    assert surface.test_accuracy.attrs["at_origin"] > 0.9
+    assert surface.attrs["num_evaluated"] < surface.loss.size / 5
+    path = study["path/principal"].to_dataset()
+    assert float(path.loss[0]) > 2.0 > 0.5 > float(path.loss[-1])
+    assert "already holds" in refused("demo", "--out", "d")
