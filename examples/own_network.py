@@ -2,7 +2,8 @@
 
 From Python: `python examples/own_network.py`. From the command line, with weights of your own:
 
-    thalweg surface examples/own_network.py:make_problem --checkpoint weights.safetensors --adaptive 0.01 --html surface.html
+    thalweg surface examples/own_network.py:make_problem --checkpoint weights.safetensors --adaptive 0.01 --html
+    surface.html
 """
 
 import torch

@@ -1,6 +1,7 @@
 """The plane through three networks trained from different seeds, and the straight line between two of them.
 
-Run it: `python examples/three_optima.py`. It writes `three_optima.html`, `three_optima_line.png` and takes some seconds.
+Run it: `python examples/three_optima.py`. It writes `three_optima.html`, `three_optima_line.png` and takes some
+seconds.
 """
 
 import torch
@@ -43,4 +44,7 @@ line = tw.loss_surface(problems[0], tw.Segment(a, b), points=41)
 tw.figures.save(tw.figures.profile(line, backend="matplotlib"), "three_optima_line.png")
 
 height = float(line.loss.max() - 0.5 * (line.loss[0] + line.loss[-1]))
-print(f"{surface.attrs['num_evaluated']} of {51 * 51} points evaluated; the straight line from a to b rises {height:.2f} nat")
+print(
+    f"{surface.attrs['num_evaluated']} of {51 * 51} points evaluated; the straight line from a to b rises "
+    f"{height:.2f} nat"
+)

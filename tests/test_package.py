@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,35 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     namespace: dict = {}
     for block in blocks:
         exec(compile(ast.parse(block), "README.md", "exec"), namespace)
+
+
+WITHOUT_EXTRAS = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("kaleido", "h5netcdf", "h5py", "meshio", "playwright", "hypothesis", "pytest"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+import thalweg as tw
+from thalweg.apps.report import report
+
+problem = tw.FunctionProblem(lambda x, y: (1 - x * y) ** 2)
+surface = tw.loss_surface(problem, tw.coordinate_plane(problem), extent=2.0, points=11, store="study.zarr")
+tw.figures.save(tw.figures.surface(surface, backend="matplotlib"), "surface.pdf")
+print(report("study.zarr"))
+for write, file in ((tw.to_netcdf, "s.nc"), (tw.to_vtk, "s.vtu")):
+    try:
+        write(surface, file)
+    except ModuleNotFoundError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_the_core_works_without_any_optional_library(tmp_path):
+    done = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('pip install "thalweg[export]"') == 2
+    assert (tmp_path / "study.html").exists()

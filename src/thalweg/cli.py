@@ -18,8 +18,9 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="See and measure the loss landscapes of neural networks.\n\nStart with `thalweg demo`. For your own network write a function that "
-    "returns a `thalweg.ModuleProblem`, and point `thalweg surface` at it: `thalweg surface my_module:make_problem`.",
+    help="See and measure the loss landscapes of neural networks.\n\n"
+    "Start with `thalweg demo`. For your own network write a function that returns a `thalweg.ModuleProblem`, and "
+    "point `thalweg surface` at it: `thalweg surface my_module:make_problem`.",
 )
 out = Console(highlight=False, soft_wrap=True)
 
@@ -47,11 +48,12 @@ class Normalize(StrEnum):
 def demo(
     folder: Annotated[Path, typer.Option("--out", help="Where the study and the report go.")] = Path("thalweg-demo"),
     seed: Annotated[int, typer.Option(help="Of the network, the batches and the directions.")] = 0,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; torch's default if not given.")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; small networks are fastest on one.")] = 1,
 ) -> None:
     """Train a small network on real digits, measure its loss surface and its path, write a report.
 
-    Takes about half a minute. Leaves `study.zarr` (the numbers) and `report.html` (the pictures, one self-contained page).
+    Takes about half a minute. Leaves `study.zarr` (the numbers) and `report.html` (the pictures, one self-contained
+    page).
     """
     began = time.perf_counter()
     with _explained():
@@ -67,18 +69,30 @@ def demo(
 @app.command()
 def surface(
     target: Annotated[str, typer.Argument(help="`package.module:make_problem` or `file.py:make_problem`.")],
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights to stand at: .safetensors, or a PyTorch file of tensors only.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights to stand at: .safetensors, or a PyTorch file of tensors only.")
+    ] = None,
     along: Annotated[Along, typer.Option(help="What to look along.")] = Along.plane,
-    to: Annotated[list[Path] | None, typer.Option(help="Further checkpoints: one for a segment, two for the plane through three.")] = None,
+    to: Annotated[
+        list[Path] | None, typer.Option(help="Further checkpoints: one for a segment, two for the plane through three.")
+    ] = None,
     points: Annotated[str, typer.Option(help="Points along each axis: `51`, or `51x41`.")] = "51",
-    extent: Annotated[str, typer.Option(help="How far: `auto`, a radius, `low,high`, or one for each axis: `-1,1x-2,2`.")] = "auto",
-    factor: Annotated[float, typer.Option(help="For `auto`: how many times the origin's loss the picture may reach.")] = 10.0,
+    extent: Annotated[
+        str, typer.Option(help="How far: `auto`, a radius, `low,high`, or one for each axis: `-1,1x-2,2`.")
+    ] = "auto",
+    factor: Annotated[
+        float, typer.Option(help="For `auto`: how many times the origin's loss the picture may reach.")
+    ] = 10.0,
     seed: Annotated[int, typer.Option(help="Of the random directions.")] = 0,
     normalize: Annotated[Normalize, typer.Option(help="Scaling of random directions.")] = Normalize.filter,
-    adaptive: Annotated[float | None, typer.Option(help="Evaluate only where needed for this error, a fraction of the range: 0.01.")] = None,
+    adaptive: Annotated[
+        float | None, typer.Option(help="Evaluate only where needed for this error, a fraction of the range: 0.01.")
+    ] = None,
     num_examples: Annotated[int | None, typer.Option(help="Use a fixed random subset of the examples.")] = None,
     gradient: Annotated[bool, typer.Option("--gradient", help="Measure the gradient in the coordinates too.")] = False,
-    store: Annotated[Path, typer.Option(help="The study to write to. The same command again resumes, or shares the work.")] = Path("study.zarr"),
+    store: Annotated[
+        Path, typer.Option(help="The study to write to. The same command again resumes, or shares the work.")
+    ] = Path("study.zarr"),
     name: Annotated[str | None, typer.Option(help="The result's name in the study.")] = None,
     trajectory: Annotated[str, typer.Option(help="For `--along path`: the recorded run in the study.")] = "trajectory",
     html: Annotated[Path | None, typer.Option(help="Write the study's report here afterwards.")] = None,
@@ -87,8 +101,10 @@ def surface(
 ) -> None:
     """Measure the loss surface of your own network.
 
-    `TARGET` names a function of yours that returns a `thalweg.ModuleProblem`; with `--checkpoint` the weights are loaded into it. The
-    result is written block by block: a run that is interrupted, or killed, goes on where it was when the same command is
+    `TARGET` names a function of yours that returns a `thalweg.ModuleProblem`; with `--checkpoint` the weights are
+    loaded into it. The
+    result is written block by block: a run that is interrupted, or killed, goes on where it was when the same command
+    is
     given again, and the same command started several times at once shares the work.
     """
     with _explained():
@@ -131,7 +147,9 @@ def surface(
 @app.command()
 def show(
     study: Annotated[Path, typer.Argument(help="A study, such as `study.zarr`.")],
-    output: Annotated[Path | None, typer.Option("--out", help="The page to write; beside the study if not given.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", help="The page to write; beside the study if not given.")
+    ] = None,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Draw what is in a study: one self-contained HTML page."""
@@ -153,7 +171,10 @@ def show(
 def export(
     study: Annotated[Path, typer.Argument(help="A study, such as `study.zarr`.")],
     name: Annotated[str, typer.Argument(help="The result: `surface/random`.")],
-    file: Annotated[Path, typer.Argument(help="Where to: .nc (NetCDF), .vtu .vtk .ply .obj .stl (mesh), .png .svg .pdf .html (picture).")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Where to: .nc (NetCDF), .vtu .vtk .ply .obj .stl (mesh), .png .svg .pdf .html (picture)."),
+    ],
 ) -> None:
     """Write one result for another program."""
     with _explained():
@@ -237,7 +258,9 @@ def _extent(text: str) -> Any:
     try:
         axes = [[float(bound) for bound in part.split(",")] for part in text.split("x")]
     except ValueError as error:
-        raise ValueError(f"--extent {text!r}; write `auto`, a radius `0.5`, a pair `-1,2`, or pairs `-1,1x-2,2`.") from error
+        raise ValueError(
+            f"--extent {text!r}; write `auto`, a radius `0.5`, a pair `-1,2`, or pairs `-1,1x-2,2`."
+        ) from error
     if len(axes) > 1:
         return [axis if len(axis) == 2 else [-axis[0], axis[0]] for axis in axes]
     return axes[0] if len(axes[0]) == 2 else axes[0][0]

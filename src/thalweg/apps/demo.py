@@ -1,4 +1,6 @@
-"""The whole way in a minute: train a network while recording, look at where it ended and how it got there, write a report."""
+"""The whole way in a minute: train a network while recording, look at where it ended and how it got there, write a
+report.
+"""
 
 from __future__ import annotations
 
@@ -44,11 +46,12 @@ def demo(
     recorder = Recorder(study)
     say(f"Training {sum(p.numel() for p in model.parameters()):,} weights on {len(train[1]):,} handwritten digits ...")
     _train(model, train, recorder, epochs, seed)
-    problem = ModuleProblem(
-        model.eval(), train, loss=F.cross_entropy, metrics={"accuracy": accuracy}, test_data=test
-    )
+    problem = ModuleProblem(model.eval(), train, loss=F.cross_entropy, metrics={"accuracy": accuracy}, test_data=test)
     reached = problem.measure(problem.theta.unsqueeze(0)).values
-    say(f"  accuracy {float(reached['accuracy'][0]):.1%} on the training images, {float(reached['test_accuracy'][0]):.1%} on the test images")
+    say(
+        f"  accuracy {float(reached['accuracy'][0]):.1%} on the training images, "
+        f"{float(reached['test_accuracy'][0]):.1%} on the test images"
+    )
     say("Measuring the filter-normalised surface around the end point ...")
     around = loss_surface(problem, random_plane(problem, seed=seed), points=points, adaptive=0.01, store=study)
     say(f"  {around.attrs['num_evaluated']} of {points**2:,} points evaluated, the rest predicted")
@@ -57,13 +60,18 @@ def demo(
     plane = principal_plane(trajectory)
     along = loss_surface(problem, plane, points=points, adaptive=0.01, store=study)
     first, second = plane.info["explained_variance_ratio"]
-    say(f"  {along.attrs['num_evaluated']} of {points**2:,} points evaluated; the plane holds {first + second:.1%} of the path's variance")
+    say(
+        f"  {along.attrs['num_evaluated']} of {points**2:,} points evaluated; the plane holds "
+        f"{first + second:.1%} of the path's variance"
+    )
     save(project_trajectory(trajectory, plane, problem), study, "path/principal")
     page = report(study, Path(folder) / "report.html", title="A convolutional network learns to read digits")
     return Demo(study, page, float(reached["accuracy"][0]), float(reached["test_accuracy"][0]))
 
 
-def _train(model: nn.Module, data: tuple[torch.Tensor, torch.Tensor], recorder: Recorder, epochs: int, seed: int) -> None:
+def _train(
+    model: nn.Module, data: tuple[torch.Tensor, torch.Tensor], recorder: Recorder, epochs: int, seed: int
+) -> None:
     """Adam at its default rate, mini-batches of 64, reshuffled every epoch; every sixth step recorded."""
     images, classes = data
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)

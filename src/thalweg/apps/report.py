@@ -29,7 +29,8 @@ _CONFIG = {"displaylogo": False, "responsive": True}
 def report(study: str | Path, file: str | Path | None = None, *, title: str | None = None) -> Path:
     """Write the report of a study and return its path (beside the study by default, with the suffix `.html`).
 
-    Every surface is drawn in three dimensions and as a map (a line as a profile), with the path that belongs to it: the result
+    Every surface is drawn in three dimensions and as a map (a line as a profile), with the path that belongs to it:
+    the result
     `path/<name>` goes with `surface/<name>`.
 
     Raises
@@ -80,7 +81,9 @@ def _sections(results: dict[str, xr.Dataset]) -> Iterator[tuple[str, str, str]]:
         if dataset.attrs["kind"] == "surface":
             path = results.get(name.replace("surface", "path", 1))
             path = path if path is not None and path.attrs["kind"] == "path" else None
-            yield _section(name, words.heading(dataset), words.surface(dataset, path), _pictures(dataset, path), dataset)
+            yield _section(
+                name, words.heading(dataset), words.surface(dataset, path), _pictures(dataset, path), dataset
+            )
     for name in order:
         if results[name].attrs["kind"] == "trajectory":
             yield _section(name, "The recorded training run", words.trajectory(results[name]), [], results[name])
@@ -101,11 +104,14 @@ def _section(
 ) -> tuple[str, str, str]:
     anchor = name.replace("/", "-")
     lead, *rest = sentences
-    shown = "".join(f'<figure class="{_width(k, len(pictures))}">{_embedded(p)}</figure>' for k, p in enumerate(pictures))
+    shown = "".join(
+        f'<figure class="{_width(k, len(pictures))}">{_embedded(p)}</figure>' for k, p in enumerate(pictures)
+    )
     text = f"<p>{lead}</p>" + "".join(f"<p>{sentence}</p>" for sentence in rest)
     body = (
         f'<section id="{anchor}"><h2>{html.escape(heading)}</h2><div class="words">{text}</div>{shown}'
-        f"<details><summary>Where this comes from: <code>{html.escape(name)}</code></summary>{_provenance(dataset)}</details></section>"
+        f"<details><summary>Where this comes from: "
+        f"<code>{html.escape(name)}</code></summary>{_provenance(dataset)}</details></section>"
     )
     return anchor, heading, body
 

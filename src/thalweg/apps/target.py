@@ -36,7 +36,8 @@ def make_problem(target: str, **options: Any) -> Problem:
     problem = function(**wanted)
     if not isinstance(problem, Problem):
         raise TargetError(
-            f"{target} returned a {type(problem).__name__}; it must return a thalweg problem: `ModuleProblem(model, data, loss=...)`."
+            f"{target} returned a {type(problem).__name__}; it must return a thalweg problem: "
+            f"`ModuleProblem(model, data, loss=...)`."
         )
     return problem
 
@@ -76,7 +77,8 @@ def _from_file(path: Path) -> ModuleType:
         raise FileNotFoundError(path)
     sys.path.insert(0, str(path.resolve().parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)

@@ -58,15 +58,18 @@ def _where(ds: xr.Dataset) -> str:
     kind = info.get("kind")
     if kind == "random":
         scale = {"filter": "filter-normalised ", "layer": "layer-normalised "}.get(info.get("normalize", ""), "")
-        many = {1: "one", 2: "two", 3: "three"}.get(len(schema.coordinates(ds)), "several")
+        dim = len(schema.coordinates(ds))
+        many = {1: "one", 2: "two", 3: "three"}.get(dim, str(dim))
         unit = " A step of 1 is as long as each filter of the network." if scale.startswith("filter") else ""
         left_alone = info.get("exclude", "nothing")
         rest = "" if left_alone == "nothing" else f" Left alone: {html.escape(left_alone)}."
-        return f"The loss around the weights, along {many} {scale}random direction(s) (seed {info.get('seed')}).{unit}{rest}"
+        along = f"{many} {scale}random direction{'s' * (dim > 1)} (seed {info.get('seed')})"
+        return f"The loss around the weights, along {along}.{unit}{rest}"
     if kind == "principal":
         first, second = info["explained_variance_ratio"]
         return (
-            f"The plane of the two principal components of the recorded path, which hold {100 * first:.1f}% and {100 * second:.1f}% of its "
+            f"The plane of the two principal components of the recorded path, which hold {100 * first:.1f}% and "
+            f"{100 * second:.1f}% of its "
             "variance. (A random walk would show 61% and 15%: a large share alone says little.)"
         )
     if kind == "through":
@@ -81,7 +84,8 @@ def _what_is_there(ds: xr.Dataset) -> str:
     info = json.loads(ds.attrs.get("subspace", "{}"))
     here = "At the centre of the plane" if info.get("kind") == "principal" else "At the origin"
     origin = [
-        f"{ds[name].attrs['long_name']} {_quantity(ds[name].attrs['at_origin'], ds[name].attrs)}" for name in schema.values(ds)
+        f"{ds[name].attrs['long_name']} {_quantity(ds[name].attrs['at_origin'], ds[name].attrs)}"
+        for name in schema.values(ds)
     ]
     sentences.append(f"{here}: {', '.join(origin)}.")
     for name in schema.values(ds):
@@ -91,7 +95,8 @@ def _what_is_there(ds: xr.Dataset) -> str:
         finite = np.isfinite(values)
         if finite.any():
             sentences.append(
-                f"On the grid the {ds[name].attrs['long_name']} runs from {number(values[finite].min())} to {number(values[finite].max())}."
+                f"On the grid the {ds[name].attrs['long_name']} runs from {number(values[finite].min())} to "
+                f"{number(values[finite].max())}."
             )
         if not finite.all():
             sentences.append(f"{int((~finite).sum()):,} of {values.size:,} values are not finite.")
@@ -110,7 +115,8 @@ def _path(path: xr.Dataset) -> str:
         worst = int(np.nanargmax(np.abs(true - shown)))
         told += (
             f" What the picture shows under it is the loss at its projection: at step {int(path.step[worst])} that is "
-            f"{number(shown[worst])}, while the network itself had {number(true[worst])} (the largest difference); at the last step "
+            f"{number(shown[worst])}, while the network itself had {number(true[worst])} (the largest "
+            f"difference); at the last step "
             f"{number(shown[-1])} and {number(true[-1])}."
         )
     return told
@@ -122,23 +128,31 @@ def _how(ds: xr.Dataset) -> str:
     evaluated = int(ds.attrs.get("num_evaluated", total))
     grid = " x ".join(map(str, sizes))
     told = f"A grid of {grid} points, "
-    if evaluated < total:
-        errors = json.loads(ds.attrs.get("interpolation_error", "{}"))
-        values = ds["loss"].values[np.isfinite(ds["loss"].values)]
-        share = 100 * errors.get("loss", 0.0) / max(float(np.ptp(values)), 1e-300) if values.size else 0.0
+    if not ds.attrs.get("complete", True):
+        told += f"still incomplete: {evaluated:,} of {total:,} are there so far"
+    elif evaluated < total:
         told += (
-            f"of which {evaluated:,} were evaluated and the rest predicted by cubic interpolation; the largest error found at points left "
-            f"out is {share:.2g}% of the loss's range"
+            f"of which {evaluated:,} were evaluated and the rest predicted by cubic interpolation; the largest error "
+            f"found at points left out is {_share_of_range(ds):.2g}% of the loss's range"
         )
     else:
         told += "all of them evaluated"
     if "num_examples" in ds.attrs:
         told += f", on a fixed random subset of {ds.attrs['num_examples']:,} examples"
-    if not ds.attrs.get("complete", True):
-        told += f" (still incomplete: {evaluated:,} of {total:,} points so far)"
+    told += f"; it took {number(ds.attrs['seconds'])} s." if "seconds" in ds.attrs else "."
     examples = ds.attrs.get("num_training_examples", 0) + ds.attrs.get("num_test_examples", 0)
-    over = f" Each point is a pass over {examples:,} examples." if examples else ""
-    return f"{told}; it took {number(ds.attrs.get('seconds', float('nan')))} s.{over}"
+    return (
+        f"{told} Each point is a pass over {examples:,} examples."
+        if examples and "num_examples" not in ds.attrs
+        else told
+    )
+
+
+def _share_of_range(ds: xr.Dataset) -> float:
+    """Largest error found of the predicted losses, in percent of their range."""
+    errors = json.loads(ds.attrs.get("interpolation_error", "{}"))
+    values = ds["loss"].values[np.isfinite(ds["loss"].values)]
+    return 100 * errors.get("loss", 0.0) / max(float(np.ptp(values)), 1e-300) if values.size else 0.0
 
 
 def _training_loss(ds: xr.Dataset) -> str:

@@ -42,7 +42,6 @@ class Panel:
     right: str = ""
     log: bool = False
     mark: float | None = None
-    mark_name: str = "model"
     share: float = 1.0
 
 
@@ -76,14 +75,13 @@ def profile_panels(ds: xr.Dataset, *, log: bool | Auto = "auto", title: str | No
     if logarithmic and not (losses[np.isfinite(losses)] > 0).any():
         raise ValueError(f"`{names[0]}` has no positive value, so it has no logarithm; draw it with log=False.")
     x = ds[dim].values
-    known = "at_origin" in ds[names[0]].attrs and all(np.isclose(v, 0) for v in fixed.values())
+    known = schema.at_model(ds) and "at_origin" in ds[names[0]].attrs and all(np.isclose(v, 0) for v in fixed.values())
     panel = Panel(
         left=_axis_title(ds, names, left),
         right=_axis_title(ds, names, right) if right else "",
         lines=lines,
         log=logarithmic,
         mark=0.0 if known and x[0] <= 0 <= x[-1] else None,
-        mark_name=str(ds.attrs.get("origin", "model")),
     )
     said = [f"{_say(d)} = {number(v)}" for d, v in fixed.items()]
     more = [f"`{m}` is not drawn" for m in metrics[2:]]

@@ -46,7 +46,7 @@ def _panel(axes: Axes, panel: Panel, theme: themes.Theme) -> None:
     if panel.mark is not None:
         axes.axvline(panel.mark, color=p.muted, linewidth=0.8, linestyle=":", label="_model")
         at: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points"}
-        axes.annotate(panel.mark_name, (panel.mark, 0), xytext=(3, 3), fontsize=7, color=p.muted, **at)
+        axes.annotate("model", (panel.mark, 0), xytext=(3, 3), fontsize=7, color=p.muted, **at)
     handles = [h for ax in (axes, twin) if ax is not None for h in ax.get_legend_handles_labels()[0]]
     if len(handles) > 1:
         place: dict[str, Any] = {

@@ -121,10 +121,8 @@ def kept(steps: int) -> np.ndarray:
     return np.unique(np.linspace(0, steps - 1, min(steps, MOST_STEPS)).round().astype(int))
 
 
-def markers(
-    sheet: Sheet, origin: float | None, points: Mapping[str, Sequence[float]] | None, named: str = "model"
-) -> tuple[Marker, ...]:
-    """What is at the origin (if its value is known; `attrs["origin"]` names it) and the user's points.
+def markers(sheet: Sheet, origin: float | None, points: Mapping[str, Sequence[float]] | None) -> tuple[Marker, ...]:
+    """The model at the origin (if its value is known) and the user's points.
 
     Raises
     ------
@@ -133,8 +131,8 @@ def markers(
     """
     made = []
     if origin is not None and bool(sheet.covers(np.zeros(1), np.zeros(1))[0]):
-        text = f"<b>{named}</b> (origin)<br>{sheet.title} = {number(float(origin), 5)}"
-        made.append(Marker(named, "model", 0.0, 0.0, float(sheet.scale(float(origin))), text))
+        text = f"<b>model</b> (origin)<br>{sheet.title} = {number(float(origin), 5)}"
+        made.append(Marker("model", "model", 0.0, 0.0, float(sheet.scale(float(origin))), text))
     for name, place in (points or {}).items():
         if np.shape(place) != (2,):
             raise ValueError(f"Point {name!r} is {place!r}; a pair ({', '.join(sheet.symbols)}) is needed.")

@@ -169,7 +169,9 @@ def _scales(shown: Map, name: str, traces: Callable[[Layer], Traces], layout: Ca
 
 def _varying(states: list[Traces]) -> list[str]:
     """Keys of the traces' data that differ between states; the rest need not travel with every button."""
-    keys = {k for traces in states for t in traces for k in t if k.split(".")[0] in (*DATA_KEYS, "contours", "colorbar")}
+    keys = {
+        k for traces in states for t in traces for k in t if k.split(".")[0] in (*DATA_KEYS, "contours", "colorbar")
+    }
     return sorted(k for k in keys if any([t.get(k) for t in s] != [t.get(k) for t in states[0]] for s in states[1:]))
 
 

@@ -141,7 +141,7 @@ def _marks(shown: Sheets, theme: themes.Theme) -> tuple[list[dict[str, Any]], li
         shapes.append({"x0": panel.mark, "x1": panel.mark, "y0": 0, "y1": 1, **line})
         shapes[-1] |= {"xref": f"x{n}", "yref": f"y{n} domain"}
         place = {"xref": f"x{n}", "yref": f"y{n} domain", "x": panel.mark, "y": 0, "xanchor": "left", "xshift": 3}
-        words.append({**place, "yanchor": "bottom", "text": panel.mark_name, "showarrow": False})
+        words.append({**place, "yanchor": "bottom", "text": "model", "showarrow": False})
         words[-1] |= {"font": {"size": 12, "color": muted}}
     return shapes, words
 

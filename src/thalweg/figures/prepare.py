@@ -221,7 +221,7 @@ def _layer(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Au
     levels = scale.levels(fitted, 9)
     title = label(var)
     sheet = Sheet((x.name, y.name), x.values, y.values, (x.symbol, y.symbol), name, title, heights, fitted)
-    origin = var.attrs.get("at_origin") if order.at_model else None
+    origin = var.attrs.get("at_origin") if order.at_model and schema.at_model(ds) else None
     return Layer(
         name=name,
         label=title.split(" [")[0],
@@ -235,7 +235,7 @@ def _layer(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Au
         ticks=tuple(scale.tick_text(h, log) for h in levels),
         sheet=sheet,
         tracks=tuple(overlay.track(sheet, p, i, len(order.paths)) for i, p in enumerate(order.paths)),
-        markers=overlay.markers(sheet, origin, order.points, str(ds.attrs.get("origin", "model"))),
+        markers=overlay.markers(sheet, origin, order.points),
         notes=_notes(values, fitted),
     )
 
