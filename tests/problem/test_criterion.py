@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import thalweg as tw
+from thalweg.problem.criterion import unreduced
 
 from . import naive
 
@@ -83,6 +84,33 @@ def test_dense_predictions_are_averaged_over_their_pixels():
     found = problem.measure(problem.theta[None]).values
     assert float(found["loss"]) == pytest.approx(F.cross_entropy(model(x), y).item(), rel=1e-12)
     assert float(found["accuracy"]) == pytest.approx((model(x).argmax(1) == y).double().mean().item(), rel=1e-6)
+
+
+FEW = {
+    "plain": {},
+    "smoothed": {"label_smoothing": 0.2},
+    "weighted": {"weight": torch.tensor([1.0, 5.0, 2.0], dtype=torch.double)},
+    "ignoring": {"ignore_index": 1},
+}
+
+
+@pytest.mark.parametrize("options", FEW.values(), ids=FEW)
+@pytest.mark.parametrize("targets", ["classes", "probabilities"])
+@pytest.mark.parametrize("form", ["module", "partial"])
+def test_a_cross_entropy_over_few_classes_is_a_cross_entropy(form, targets, options):
+    """Computed with the examples last, which is faster: values and gradients, alone and under vmap."""
+    if targets == "probabilities":  # which have no class to ignore
+        options = {name: value for name, value in options.items() if name != "ignore_index"}
+    criterion = nn.CrossEntropyLoss(**options) if form == "module" else functools.partial(F.cross_entropy, **options)
+    fast, target = unreduced(criterion, torch.device("cpu")), LABELS if targets == "classes" else PROBABILITIES
+    outputs = torch.randn(4, 23, 3, dtype=torch.double, requires_grad=True)
+    expected = torch.stack([F.cross_entropy(o, target, reduction="none", **options) for o in outputs])
+    found = torch.stack([fast(o, target) for o in outputs])
+    together = torch.func.vmap(lambda o: fast(o, target))(outputs)
+    slopes = [torch.autograd.grad(values.square().sum(), outputs)[0] for values in (expected, found, together)]
+    for values, slope in zip((found, together), slopes[1:], strict=True):
+        torch.testing.assert_close(values, expected, rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(slope, slopes[0], rtol=1e-12, atol=1e-13)
 
 
 # --- accuracy ---

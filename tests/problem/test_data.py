@@ -263,6 +263,21 @@ def test_scalar_criteria_have_no_standard_error_and_say_so():
         problem.losses(problem.theta)
 
 
+def test_sequences_that_come_one_by_one_may_be_shuffled_and_drawn_from():
+    """Nothing to join and nothing to cut, but no example has another beside it either."""
+    sequences = [(torch.arange(n) % 6, torch.tensor(n % 2)) for n in (3, 5, 4, 7, 2)]
+    model = torch.nn.Embedding(6, 3).double()
+
+    def criterion(outputs, targets):
+        return F.cross_entropy(outputs.mean(1), targets, reduction="none")
+
+    problem = tw.ModuleProblem(model, DataLoader(sequences, batch_size=1, shuffle=True), loss=criterion)
+    expected = torch.stack([criterion(model(x[None]), y[None]) for x, y in sequences]).mean().detach()
+    assert float(problem.loss(problem.theta)) == pytest.approx(float(expected), rel=1e-12)
+    rows = problem.measure(problem.theta[None], num_examples=3, per_example=True, plan=Plan()).losses["train"]
+    assert rows.shape == (1, 3)
+
+
 # --- refusals ---
 
 
@@ -281,6 +296,7 @@ REFUSED = {
     "a number": (lambda: 3, TypeError, "int"),
     "text": (lambda: ["a", "b"], TypeError, "without tensors"),
     "dicts without step": (lambda: {"x": X, "y": Y}, TypeError, "step"),
+    "single examples": (lambda: list(zip(X, Y, strict=True)), TypeError, "single examples"),
     "three columns": (lambda: (X, Y, Y), TypeError, "pair"),
 }
 

@@ -326,17 +326,3 @@ def test_the_identity_is_the_same_again_and_differs_with_weights_data_and_loss()
     assert make(naive.mlp(), other, loss=F.cross_entropy).identity() != same
     assert make(naive.mlp(), data, loss=F.multi_margin_loss).identity() != same
     assert make(naive.mlp(), data, loss=F.cross_entropy, test_data=other).identity() != same
-
-
-def test_two_lambdas_are_two_losses():
-    data = naive.regression()
-    squares = tw.ModuleProblem(naive.mlp((4, 1)), data, loss=lambda o, t: (o - t) ** 2)
-    absolute = tw.ModuleProblem(naive.mlp((4, 1)), data, loss=lambda o, t: (o - t).abs())
-    assert squares.identity() != absolute.identity()
-
-
-def test_two_steps_are_two_losses():
-    data = naive.regression()
-    squares = tw.ModuleProblem(naive.mlp((4, 1)), data, step=lambda m, b: (m(b[0]) - b[1]) ** 2)
-    absolute = tw.ModuleProblem(naive.mlp((4, 1)), data, step=lambda m, b: (m(b[0]) - b[1]).abs())
-    assert squares.identity() != absolute.identity()

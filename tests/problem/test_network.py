@@ -114,15 +114,27 @@ def test_any_network_is_the_plain_network_at_other_weights(name):
     torch.testing.assert_close(problem.gradient(theta), naive.gradient(model, theta, plain), rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "weight norm"])
 def test_hessian_products_of_any_network_are_central_differences_of_its_plain_gradient(name):
-    """Attention kernels without second derivatives and torch's own wrong ones (`_weight_norm` on the CPU), included."""
+    """Attention kernels without second derivatives included."""
     model, (x, y) = model_and_data(name)
     model, h = model.double().eval(), 1e-5
     problem = tw.ModuleProblem(model, naive.cut((x, y), [6, 5]), loss=F.cross_entropy)
     theta, v = naive.near(problem, 3, size=0.1)[1:]
     ahead, behind = (naive.gradient(model, theta + s * h * v, lambda m: F.cross_entropy(m(x), y)) for s in (1, -1))
     torch.testing.assert_close(problem.hvp(theta, v), (ahead - behind) / (2 * h), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated")
+@pytest.mark.parametrize("norm", [parametrizations.weight_norm, nn.utils.weight_norm], ids=["parametrized", "hook"])
+def test_weight_norm_has_no_hessian_products_and_says_so(norm):
+    """Torch's own second derivatives of `_weight_norm` are wrong, which gradgradcheck finds."""
+    model = nn.Sequential(norm(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 3)).double()
+    if norm is nn.utils.weight_norm:
+        del model[0].weight  # the derived weight has a graph, which nothing can copy
+    problem = tw.ModuleProblem(model, naive.examples(11), loss=F.cross_entropy)
+    with pytest.raises(ValueError, match="`0` has weight norm"):
+        problem.hvp(problem.theta, problem.theta)
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
@@ -276,6 +288,56 @@ def test_the_users_matmul_precision_is_restored(setting):
         assert torch.get_float32_matmul_precision() == setting
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+class Narrow(nn.Sequential):
+    """Autocasts itself."""
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return super().forward(x)
+
+
+@pytest.mark.parametrize("kind", ["bf16", "model"])
+def test_autocast_remembers_no_weights_from_point_to_point(kind):
+    """The trap: autocast keeps narrowed weights until its outermost context ends, and every point tells one loss."""
+    torch.manual_seed(0)
+    layers = nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3)
+    model = nn.Sequential(*layers) if kind == "bf16" else Narrow(*layers)
+    x, y = naive.examples()
+    problem = tw.ModuleProblem(model, (x.float(), y), loss=F.cross_entropy, precision=kind)
+    points = naive.near(problem, 4)
+    alone = torch.cat([problem.measure(point[None], plan=Plan()).values["loss"] for point in points])
+    assert len(alone.unique()) == 4
+    torch.testing.assert_close(problem.measure(points, plan=Plan()).values["loss"], alone, rtol=0, atol=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(problem.measure(points, plan=Plan()).values["loss"], alone, rtol=0, atol=0)
+    expected = naive.surface(nn.Sequential(*layers), points, [(x.float(), y)], F.cross_entropy)
+    torch.testing.assert_close(alone, expected, rtol=2e-2, atol=0)
+
+
+def test_an_autocast_around_the_call_changes_nothing():
+    x, y = naive.examples()
+    problem = tw.ModuleProblem(naive.mlp(dtype=torch.float32), (x.float(), y), loss=F.cross_entropy)
+    plain = problem.loss(problem.theta), problem.gradient(problem.theta)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(problem.loss(problem.theta), plain[0])
+        assert torch.equal(problem.gradient(problem.theta), plain[1])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: nn.LazyLinear(3), ValueError, "lazy"),
+        (lambda: torch.jit.trace(nn.Linear(4, 3), torch.zeros(2, 4)), TypeError, "jit"),
+    ],
+    ids=["lazy", "jit"],
+)
+def test_models_whose_weights_cannot_be_exchanged_are_refused_with_what_to_do(make, error, message):
+    x, y = naive.examples()
+    with pytest.raises(error, match=message):
+        tw.ModuleProblem(make(), (x.float(), y), loss=F.cross_entropy)
 
 
 # --- batch normalisation ---

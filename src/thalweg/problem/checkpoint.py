@@ -46,7 +46,8 @@ def read_state(file: str | Path) -> dict[str, Tensor]:
             "`safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')`."
         ) from error
     except (RuntimeError, EOFError) as error:
-        raise ValueError(f"{path.name} is damaged or no PyTorch checkpoint: {str(error).splitlines()[0]}") from error
+        reason = str(error).strip() or type(error).__name__
+        raise ValueError(f"{path.name} is damaged or no PyTorch checkpoint: {reason.splitlines()[0]}") from error
     return _state_dict(content, path.name)
 
 
@@ -60,8 +61,18 @@ def load_weights(model: nn.Module, file: str | Path) -> nn.Module:
     """
     state = read_state(file)
     fits(state, model, Path(file).name)
-    model.load_state_dict(state)
+    model.load_state_dict(complete(state, model))
     return model
+
+
+def complete(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The state with the other names of tied weights filled in: files keep one name for tensors that share storage."""
+    full, expected = dict(state), model.state_dict()
+    kept = {value.data_ptr(): key for key, value in expected.items() if key in state and value.numel()}
+    for key, value in expected.items():
+        if key not in full and value.numel() and value.data_ptr() in kept:
+            full[key] = state[kept[value.data_ptr()]].reshape(value.shape)
+    return full
 
 
 def fits(state: Mapping[str, Tensor], model: nn.Module, source: str) -> None:
@@ -92,7 +103,9 @@ def _state_dict(content: Any, name: str) -> dict[str, Tensor]:
         candidate = content if not key else content.get(key) if isinstance(content, Mapping) else None
         if isinstance(candidate, Mapping) and candidate and all(isinstance(v, Tensor) for v in candidate.values()):
             return dict(candidate)
-    found = f"a dict with keys {_some(list(content))}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+    found = (
+        f"a dict with keys {_some(list(content))}" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+    )
     raise ValueError(f"{name} holds {found}; expected a state dict (names -> tensors), bare or under `state_dict`.")
 
 

@@ -1,13 +1,14 @@
 """Tensors, datasets, loaders, iterables of batches -> batches on the device, read once.
 
-Data that fit (`memory` bytes) are read a single time and kept on the device, joined into one block where the batches are
-alike, so that they can be cut anew into batches of any size. Data that do not fit are streamed at every pass, each
+Data that fit (`memory` bytes) are read a single time and kept on the device, joined into one block where the batches
+are alike, so that they can be cut anew into batches of any size. Data that do not fit are streamed at every pass, each
 batch serving many points.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,10 +19,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from thalweg.problem.tree import batch_size as size_of
-from thalweg.problem.tree import concatenate, leaves, num_bytes, stackable, take, tree_map
+from thalweg.problem.tree import columns, concatenate, leaves, num_bytes, same, stackable, take, tree_map
 
 DEFAULT_BATCH_SIZE = 1024
 _HASHED_WHOLE = 2**28
+_SEARCHED = 64
 
 
 class Batches:
@@ -35,35 +37,68 @@ class Batches:
         Whether they are kept on the device; if not, `iterate` reads them anew.
     joined
         Whether they can be cut into batches of any size.
+    columns
+        Leaf by leaf, whether a tensor has one row per example in every batch; None where batches differ in their
+        leaves. (In a single batch, a table that happens to be as long as the batch cannot be told from a column.)
     """
 
     def __init__(self, source: Callable[[], Iterator[Any]], device: torch.device, memory: int, what: str) -> None:
         self._source, self._device, self._what = source, device, what
-        self._place: Callable[[Any], Any] = lambda batch: tree_map(lambda leaf: leaf.detach().to(device), batch)
-        kept: list[Any] | None = []
-        used = self.num_examples = self.num_batches = 0
-        with reproducible():
-            for batch in source():
-                if not any(True for _ in leaves(batch)):
-                    raise TypeError(
-                        f"A batch of the {what} data is a {type(batch).__name__} without tensors. A batch is a tensor, or "
-                        "tensors in tuples, lists or dicts; `step=` can rebuild other objects from these."
-                    )
-                count = size_of(batch)
-                if count == 0:
-                    raise ValueError(f"The {what} data hold a batch without examples (batch {self.num_batches}).")
-                self.num_examples += count
-                self.num_batches += 1
-                used += num_bytes(batch)
-                if kept is not None:
-                    kept.append(self._place(batch)) if used <= memory else (kept := None)
-        if self.num_batches == 0:
-            raise ValueError(f"The {what} data have no examples. Pass at least one example.")
+        # copies: the user's tensors may change later, and an iterable may fill one buffer again and again
+        self._place: Callable[[Any], Any] = lambda batch: tree_map(lambda x: x.detach().to(device, copy=True), batch)
+        self.num_examples = self.num_batches = 0
+        self.columns: list[bool] | None = None
+        kept = self._read(memory)
         self._tree: Any = None
         self._list = kept
         if kept is not None and all(stackable(kept[0], batch) for batch in kept):
             self._sizes = [size_of(batch) for batch in kept]
             self._tree, self._list = concatenate(kept), None
+
+    def _read(self, memory: int) -> list[Any] | None:
+        """Go through the data once; return the batches if they fit."""
+        kept: list[Any] | None = []
+        first: Any = None
+        used = 0
+        with reproducible():
+            for batch in self._source():
+                self._count(batch)
+                used += num_bytes(batch)
+                placed = self._place(batch) if used <= memory or first is None else None
+                first = first if first is not None else placed
+                if kept is not None:
+                    kept.append(placed) if used <= memory else (kept := None)
+        if self.num_batches == 0:
+            raise ValueError(f"The {self._what} data have no examples. Pass at least one example.")
+        if kept is None:
+            with reproducible():
+                again = self._place(next(iter(self._source())))
+            if not same(first, again):
+                raise ValueError(
+                    f"The {self._what} data do not fit in memory and differ from one pass to the next (random "
+                    "augmentation?), so that the loss is not a function of the weights. Switch the randomness off, "
+                    "seed it at the start of each pass, or raise `memory=` so that one pass is kept."
+                )
+        return kept
+
+    def _count(self, batch: Any) -> None:
+        """Add a batch to the totals, and note which of its tensors have one row per example in every batch."""
+        if not any(True for _ in leaves(batch)):
+            raise TypeError(
+                f"A batch of the {self._what} data is a {type(batch).__name__} without tensors. A batch is a tensor, "
+                "or tensors in tuples, lists or dicts; `step=` can rebuild other objects from these."
+            )
+        size = size_of(batch)
+        if size == 0:
+            raise ValueError(f"The {self._what} data hold a batch without examples (batch {self.num_batches}).")
+        found = columns(batch)
+        if self.num_batches == 0:
+            self.columns = found
+        elif self.columns is not None:
+            alike = len(found) == len(self.columns)
+            self.columns = [a and b for a, b in zip(self.columns, found, strict=True)] if alike else None
+        self.num_examples += size
+        self.num_batches += 1
 
     @property
     def resident(self) -> bool:
@@ -93,6 +128,28 @@ class Batches:
         """The first batch, as it came."""
         return next(self.iterate())
 
+    def probe(self, most: int) -> Any:
+        """The first batch, cut to `most` examples where each of its tensors has one row per example."""
+        return self.cut(self.first(), most)
+
+    def cut(self, batch: Any, most: int) -> Any:
+        """At most so many examples of a batch; the whole batch where some tensor has no row per example."""
+        size = size_of(batch)
+        return take(batch, slice(0, most), size) if size > most and all(columns(batch)) else batch
+
+    def several(self, most: int) -> Any:
+        """A batch of two or more examples, joined from single ones if need be; None where there is none.
+
+        Where all examples come one by one and cannot be joined, no plan could put two into one batch either.
+        """
+        singles: list[Any] = []
+        for batch in itertools.islice(self.iterate(), _SEARCHED):
+            if size_of(batch) > 1:
+                return self.cut(batch, most)
+            if not singles or stackable(singles[0], batch):
+                singles.append(batch)
+        return concatenate(singles) if len(singles) > 1 else None
+
     def map(self, function: Callable[[Tensor], Tensor]) -> None:
         """Change every resident tensor for good (dtype, memory format)."""
         place = self._place
@@ -113,13 +170,14 @@ class Batches:
         small = object.__new__(Batches)
         small._device, small._what, small._place = self._device, self._what, lambda batch: batch
         small.num_examples, small._tree, small._list = num_examples, None, None
+        small.columns = self.columns
         if self._tree is not None:
             index = torch.as_tensor(chosen, device=self._device)
             small._tree = take(self._tree, index, self.num_examples)
             small._sizes = list(_cut(num_examples, max(self._sizes)))
             small.num_batches = len(small._sizes)
         else:
-            small._source = lambda: _choose(self.iterate(), chosen)
+            small._source = lambda: _choose(self.iterate(), chosen, self.columns)
             small.num_batches = sum(1 for _ in small._source())
             small._list = list(small._source()) if self._list is not None else None
         return small
@@ -142,8 +200,9 @@ def read(data: Any, *, device: torch.device, batch_size: int | None, memory: int
     Parameters
     ----------
     data
-        A tuple or dict of tensors or arrays of equal length (all examples), a `Dataset`, a `DataLoader`, or any iterable
-        of batches that can be iterated more than once.
+        A tuple or dict of tensors or arrays of equal length (all examples), a `Dataset`, a `DataLoader`, or any
+        iterable of batches that can be iterated more than once. A loader with `drop_last=True` serves only the examples
+        of its full batches, and only these count.
     batch_size
         How examples that come without batches are grouped (default 1,024).
     memory
@@ -161,23 +220,31 @@ def shuffles(data: Any) -> bool:
     first = []
     for seed in (0, 1):
         with reproducible(seed, data):
-            first.append(next(iter(data)))
-    pairs = zip(leaves(first[0]), leaves(first[1]), strict=False)
-    return any(a.shape != b.shape or not torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs)
+            batch = next(iter(data))
+            first.append(tree_map(lambda leaf: leaf.clone(), batch))
+    return not same(first[0], first[1])
 
 
 @contextmanager
 def reproducible(seed: int = 0, data: Any = None) -> Iterator[None]:
     """Read with torch's global generator seeded, and leave it (and the loader's own) as they were found."""
-    generator = getattr(data, "generator", None)
-    state = generator.get_state() if isinstance(generator, torch.Generator) else None
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _restored(data):
         torch.random.default_generator.manual_seed(seed)
-        try:
-            yield
-        finally:
-            if state is not None:
-                generator.set_state(state)  # type: ignore[union-attr]
+        yield
+
+
+@contextmanager
+def _restored(data: Any) -> Iterator[None]:
+    """Leave the generators of a loader, of its sampler and of its batch sampler as they were found."""
+    batch_sampler = getattr(data, "batch_sampler", None)
+    owners = (data, getattr(data, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None))
+    generators = [g for owner in owners if isinstance(g := getattr(owner, "generator", None), torch.Generator)]
+    states = [generator.get_state() for generator in generators]
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
 
 
 def _source(data: Any, batch_size: int | None, what: str) -> Callable[[], Iterator[Any]]:
@@ -205,14 +272,9 @@ def _source(data: Any, batch_size: int | None, what: str) -> Callable[[], Iterat
 
 
 def _guarded(loader: DataLoader[Any]) -> Iterator[Any]:
-    """A pass over a loader that leaves the loader's own generator as it was."""
-    generator = loader.generator
-    state = generator.get_state() if isinstance(generator, torch.Generator) else None
-    try:
+    """A pass over a loader that leaves its generators as they were, so that every pass has the same order."""
+    with _restored(loader):
         yield from loader
-    finally:
-        if state is not None:
-            generator.set_state(state)  # type: ignore[union-attr]
 
 
 def _examples(data: Any) -> Any:
@@ -246,7 +308,7 @@ def _cut(total: int, size: int) -> Iterator[int]:
         yield min(size, total - start)
 
 
-def _choose(batches: Iterable[Any], chosen: np.ndarray) -> Iterator[Any]:
+def _choose(batches: Iterable[Any], chosen: np.ndarray, column: list[bool] | None) -> Iterator[Any]:
     """Of each batch, the examples whose place in the whole is in `chosen` (sorted)."""
     start = 0
     for batch in batches:
@@ -255,7 +317,7 @@ def _choose(batches: Iterable[Any], chosen: np.ndarray) -> Iterator[Any]:
         start += size
         if len(inside):
             device = next(leaves(batch)).device
-            yield take(batch, torch.as_tensor(inside, device=device), size)
+            yield take(batch, torch.as_tensor(inside, device=device), size, column)
 
 
 def _bytes(leaf: Tensor) -> bytes:

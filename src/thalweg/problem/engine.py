@@ -1,12 +1,12 @@
 r"""How many weight vectors at a time, which batches, which memory format, compiled or not: decided by measuring.
 
-`run` evaluates many weight vectors in one pass over the data. Data on the device are looped over inside (one weight vector
-is placed once); data that are streamed are looped over outside (a batch is loaded once). Sums are kept on the device
-in float64 and nothing is read back before the end.
+`run` evaluates many weight vectors in one pass over the data. Data on the device are looped over inside (one weight
+vector is placed once); data that are streamed are looped over outside (a batch is loaded once). Sums are kept on the
+device in float64 and nothing is read back before the end.
 
-`choose` times a few plans on a sample of the data and returns the fastest. Numbers that led to this set of candidates: small
-batches, channels-last and compilation are worth 3 to 5 times on a CPU for convolutions; `vmap` over points is worth 9 times for
-tiny networks and loses for large ones.
+`choose` times a few plans on a sample of the data and returns the fastest. Numbers that led to this set of candidates:
+small batches, channels-last and compilation are worth 3 to 5 times on a CPU for convolutions; `vmap` over points is
+worth 9 times for tiny networks and loses for large ones.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import json
 import math
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,6 +58,18 @@ class Plan:
     channels_last: bool = False
     compiled: bool = False
     measured: dict[str, float] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        counts = [self.points_at_once] + ([] if self.batch_size is None else [self.batch_size])
+        if any(type(count) is not int or count < 1 for count in counts):
+            raise ValueError(
+                f"A plan with points_at_once={self.points_at_once!r} and batch_size={self.batch_size!r}; both are "
+                "positive whole numbers, and batch_size may be None (batches as they come)."
+            )
+        if not (isinstance(self.channels_last, bool) and isinstance(self.compiled, bool)):
+            raise ValueError("`channels_last` and `compiled` of a plan are True or False.")
+        if not isinstance(self.measured, dict):
+            raise ValueError(f"`measured` of a plan is a {type(self.measured).__name__}; expected a dict of timings.")
 
     def to_json(self) -> str:
         """As text, for a result's attrs; `measured` holds milliseconds per point and thousand examples."""
@@ -109,9 +124,21 @@ class Sums:
     def _need_examples(self, name: str) -> None:
         if self.keep or self.with_squares:
             raise ValueError(
-                f"`{name}` returns the mean over a batch, so single examples' values are not known. For standard errors "
-                "(`num_examples=`) and per-example losses return one value per example."
+                f"`{name}` returns the mean over a batch, so single examples' values are not known. For standard "
+                "errors (`num_examples=`) and per-example losses return one value per example."
             )
+
+
+def checked(points: Any, num_weights: int) -> Points:
+    """The points as they came, if they are weight vectors `(P, num_weights)`; anything else would be broadcast."""
+    points = torch.as_tensor(points) if isinstance(points, np.ndarray) else points
+    shape = tuple(points.shape) if isinstance(points, Tensor) else (len(points), *points[0:1].shape[1:])
+    if len(shape) != 2 or shape[1] != num_weights or shape[0] == 0:
+        raise ValueError(
+            f"The points have shape {shape}; expected (P, {num_weights}), one row of {num_weights} weights for each of "
+            "one or more points. A single vector needs `theta[None]`."
+        )
+    return points
 
 
 def run(
@@ -133,10 +160,9 @@ def run(
     sums = {split: Sums(len(points), network.device, squares=squares, keep=keep) for split in splits}
     resident = all(data.resident for data in splits.values())
     loop = _points_outside if resident or calibration is not None else _data_outside
-    with torch.no_grad(), arithmetic(network.precision):
+    with torch.no_grad(), arithmetic(network.precision, network.device), _quiet():
         loop(network, splits, points, plan, calibration, sums, advance)
     return sums
-
 
 
 def _points_outside(
@@ -188,47 +214,54 @@ def choose(
 ) -> tuple[Plan, float]:
     """The fastest plan for `num_points` points, and its estimated seconds per point.
 
-    Measuring costs at most a twentieth of the estimated run (and is skipped for runs of a few milliseconds), the compilation
-    apart. `recut` says whether batches may be cut anew and points taken together.
+    Measuring costs at most a twentieth of the estimated run (and is skipped for runs of a few milliseconds), the
+    compilation apart. `recut` says whether batches may be cut anew and points taken together.
     """
     trial = _Trial(network, data, recut)
     convolves = any(block.kind == "weight" and len(block.shape) == 4 for block in network.layout.blocks)
-    best = Plan(batch_size=256 if recut and data.joined and convolves else None)
     ratio = (total_examples or data.num_examples) / trial.num_examples
-    seconds = trial.time(best, repeats=1)
-    budget = min(0.05 * seconds * ratio * num_points, _MOST_MEASURING)
-    timings = {best.label: seconds}
+    start = Plan(batch_size=256 if recut and data.joined and convolves else None)
+    search = _Search(trial, start, allowance=0.05 * ratio * num_points)
+    for plan in _candidates(network, data, trial.num_examples, recut, convolves):
+        search.consider(plan)
+    if recut and not network.recalibrates and search.seconds < _OVERHEAD_BOUND.get(trial.device, 5e-2):
+        for chunk in _CHUNKS:
+            if chunk > 2 * num_points or not trial.fits(chunk):
+                break
+            search.consider(replace(search.best, points_at_once=chunk, channels_last=False))
+            if search.best.points_at_once != chunk:
+                break
+    if _may_compile(network, compile, search.seconds * ratio * num_points):
+        search.consider(replace(search.best, points_at_once=1, compiled=True))
+    unit = 1e6 / trial.num_examples
+    measured = {label: round(took * unit, 4) for label, took in search.timings.items()}
+    return replace(search.best, measured=measured), search.seconds * ratio
 
-    def consider(plan: Plan, repeats: int = 1) -> None:
-        nonlocal best, seconds, budget
-        if plan.label in timings or (budget <= 0 and not plan.compiled):
+
+class _Search:
+    """The fastest plan so far, as long as the time for measuring lasts: `allowance` times what a point takes."""
+
+    def __init__(self, trial: _Trial, start: Plan, allowance: float) -> None:
+        self.trial, self.best = trial, start
+        self.seconds = trial.time(start, repeats=1)
+        self.budget = min(allowance * self.seconds, _MOST_MEASURING)
+        self.timings = {start.label: self.seconds}
+
+    def consider(self, plan: Plan) -> None:
+        """Time a plan and keep it if it is faster."""
+        if plan.label in self.timings or (self.budget <= 0 and not plan.compiled):
             return
         start = time.perf_counter()
         try:
-            took = trial.time(plan, repeats)
+            took = self.trial.time(plan, repeats=1)
         except Exception as error:  # no batching rule, no compiler, out of memory: not a candidate
-            timings[f"{plan.label}: {type(error).__name__}"] = math.nan
+            self.timings[f"{plan.label}: {type(error).__name__}"] = math.nan
             return
         finally:
-            budget -= time.perf_counter() - start
-        timings[plan.label] = took
-        if took < 0.97 * seconds:
-            best, seconds = plan, took
-
-    for plan in _candidates(network, data, trial.num_examples, recut, convolves):
-        consider(plan)
-    for chunk in _CHUNKS if recut and not network.recalibrates and seconds < _OVERHEAD_BOUND.get(trial.device, 5e-2) else ():
-        together = replace(best, points_at_once=chunk, channels_last=False)
-        if chunk > 2 * num_points or not trial.fits(chunk):
-            break
-        consider(together)
-        if best.points_at_once != chunk:
-            break
-    if _may_compile(network, compile, seconds * ratio * num_points):
-        consider(replace(best, points_at_once=1, compiled=True))
-    unit = 1e6 / trial.num_examples
-    measured = {label: round(took * unit, 4) for label, took in timings.items()}
-    return replace(best, measured=measured), seconds * ratio
+            self.budget -= time.perf_counter() - start
+        self.timings[plan.label] = took
+        if took < 0.97 * self.seconds:
+            self.best, self.seconds = plan, took
 
 
 class _Trial:
@@ -260,12 +293,12 @@ class _Trial:
         return seconds / plan.points_at_once
 
     def fits(self, points: int) -> bool:
-        """Whether so many points' weights and activations are likely to fit; activations are guessed from the inputs."""
+        """Whether so many points' weights and activations are likely to fit; these are guessed from the inputs."""
         weights = 4 * self.network.layout.num_weights
         return points * (weights + 8 * self.input_bytes) <= _CHUNK_BYTES.get(self.device, 2**29)
 
     def _once(self, plan: Plan, thetas: Tensor) -> None:
-        with torch.no_grad(), arithmetic(self.network.precision):
+        with torch.no_grad(), arithmetic(self.network.precision, self.network.device), _quiet():
             self.network.load(thetas, plan.points_at_once)
             sums = Sums(plan.points_at_once, self.network.device, squares=False, keep=False)
             for batch in self.batches(plan):
@@ -280,8 +313,10 @@ def _candidates(network: Network, data: Batches, sample: int, recut: bool, convo
     formats = (True, False) if convolves else (False,)
     sizes: list[int | None] = [None]
     if recut and data.joined:
-        sizes = [size for size in _SIZES.get(network.device.type, _SIZES["cpu"]) if size < data.num_examples]
-        sizes = sizes if convolves else [size for size in sizes if size >= 512]  # small batches pay in cache only for images
+        # small batches pay in cache only for images
+        least = 1 if convolves else 512
+        known = _SIZES.get(network.device.type, _SIZES["cpu"])
+        sizes = [size for size in known if least <= size < data.num_examples]
         sizes += [data.num_examples] if data.num_examples <= sample else []
     yield from (Plan(batch_size=size, channels_last=fmt) for size in sizes for fmt in formats)
 
@@ -302,10 +337,15 @@ def _cut(sample: Any, total: int, size: int | None) -> Iterator[Any]:
         yield take(sample, where, total)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Layers without a batching rule are slow under `vmap`, which timing finds; torch's warning is no news."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        yield
+
+
 def _formatted(batch: Any, plan: Plan) -> Any:
     if not plan.channels_last:
         return batch
-    return tree_map(
-        lambda leaf: leaf.contiguous(memory_format=torch.channels_last) if leaf.ndim == 4 else leaf, batch
-    )
-
+    return tree_map(lambda leaf: leaf.contiguous(memory_format=torch.channels_last) if leaf.ndim == 4 else leaf, batch)

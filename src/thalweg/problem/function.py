@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thalweg.problem.engine import Plan, Points
+from thalweg.problem.criterion import check_metrics, one_of
+from thalweg.problem.engine import Plan, Points, checked
 from thalweg.problem.protocol import Measurement
 from thalweg.weights import Layout
 
-_PROBE = 3
+_PROBES = 5
 
 
 class FunctionProblem:
@@ -23,8 +24,8 @@ class FunctionProblem:
     Parameters
     ----------
     function
-        `f(x, y, ...)`, elementwise over tensors of any common shape, made of torch operations or Python arithmetic; each
-        parameter is one weight. With `num_weights`, `f(theta)` instead: `(..., num_weights) -> (...)`.
+        `f(x, y, ...)`, elementwise over tensors of any common shape, made of torch operations or Python arithmetic;
+        each parameter is one weight. With `num_weights`, `f(theta)` instead: `(..., num_weights) -> (...)`.
     num_weights
         Length of the vector that `f(theta)` takes.
     theta
@@ -55,6 +56,9 @@ class FunctionProblem:
         dtype: torch.dtype = torch.float64,
         device: torch.device | str = "cpu",
     ) -> None:
+        if num_weights is not None and num_weights < 1:
+            raise ValueError(f"num_weights={num_weights}; a landscape needs at least one weight.")
+        check_metrics(metrics)
         self._vector = num_weights is not None
         self.names = [f"theta_{i}" for i in range(num_weights)] if num_weights else _parameter_names(function)
         self.layout = Layout.vector(len(self.names), dtype)
@@ -63,8 +67,8 @@ class FunctionProblem:
         start = torch.zeros(self.num_weights) if theta is None else torch.as_tensor(theta).detach()
         if start.shape != (self.num_weights,) or not torch.isfinite(start).all():
             raise ValueError(
-                f"theta has shape {tuple(start.shape)} or non-finite entries; the function needs {self.num_weights} finite "
-                f"weights ({', '.join(self.names[:6])})."
+                f"theta has shape {tuple(start.shape)} or non-finite entries; the function needs {self.num_weights} "
+                f"finite weights ({', '.join(self.names[:6])})."
             )
         self._theta = start.to(device=self.device, dtype=dtype, copy=True)
         for name in self._functions:
@@ -114,10 +118,13 @@ class FunctionProblem:
         r"""$\nabla^2 L(\theta)\, v$, by double backward."""
         theta = self._as_weights(theta).detach().requires_grad_(True)
         with torch.enable_grad():
-            (g,) = torch.autograd.grad(self.loss(theta).sum(), theta, create_graph=True)
+            loss = self.loss(theta)
+            if not loss.requires_grad:
+                return torch.zeros_like(theta)
+            (g,) = torch.autograd.grad(loss.sum(), theta, create_graph=True)
             if not g.requires_grad:
                 return torch.zeros_like(theta)
-            return torch.autograd.grad((g * self._as_weights(v)).sum(), theta)[0]
+            return torch.autograd.grad((g * self._as_weights(v)).sum(), theta, materialize_grads=True)[0]
 
     def measure(
         self,
@@ -134,7 +141,10 @@ class FunctionProblem:
         del seed, plan
         if num_examples is not None:
             raise ValueError("A FunctionProblem has no examples to draw from; leave out `num_examples`.")
+        for name in metrics or ():
+            one_of("metrics", name, list(self._functions))
         names = [n for n in self._functions if metrics is None or n == "loss" or n in metrics]
+        points = checked(points, self.num_weights)
         with torch.no_grad():
             weights = points[0 : len(points)]
             values = {name: self._evaluate(name, weights).double().cpu() for name in names}
@@ -188,33 +198,44 @@ class FunctionProblem:
         theta = torch.as_tensor(theta, device=self.device).to(self.layout.dtype)
         if theta.ndim == 0 or theta.shape[-1] != self.num_weights:
             raise ValueError(
-                f"The weights have shape {tuple(theta.shape)}; the function takes {self.num_weights} weights in the last dim."
+                f"The weights have shape {tuple(theta.shape)}; the function takes {self.num_weights} weights in the "
+                "last dim."
             )
         return theta
 
     def _probe(self, name: str) -> None:
-        """Evaluate three points once: a function that reduces over them, or is random, is refused."""
-        points = self._theta + torch.arange(_PROBE, device=self.device).unsqueeze(-1) * 0.5
+        """Try random points alone and in two groups: a function that reduces over points, or is random, is refused."""
+        generator = torch.Generator().manual_seed(0)
+        steps = torch.randn(_PROBES, self.num_weights, generator=generator, dtype=torch.float64)
+        points = self._theta + (steps * (1 + self._theta.double().abs().cpu())).to(self._theta)
+        points[0] = self._theta
+        some = [3, 1, 2]
         with torch.no_grad():
             first, second = self._evaluate(name, points), self._evaluate(name, points)
-            single = self._evaluate(name, points[0])
-        same = torch.equal(first.nan_to_num(), second.nan_to_num())
-        if not same:
+            fewer = self._evaluate(name, points[some])
+            alone = torch.stack([self._evaluate(name, point) for point in points])
+        if not torch.equal(first.nan_to_num(), second.nan_to_num()):
             raise ValueError(
-                f"`{name}` gave different values at the same point. A landscape is a function: freeze its noise with a seed."
+                f"`{name}` gave different values at the same point. A landscape is a function: freeze its noise with a "
+                "seed."
             )
-        if not torch.allclose(first[0].double(), single.double(), equal_nan=True):
-            raise ValueError(
-                f"`{name}` gives another value for a point alone ({float(single):.6g}) than among others "
-                f"({float(first[0]):.6g}). It must act on each point by itself; do not sum or average over points."
-            )
+        sizes = alone[alone.isfinite()].abs().double()
+        rounding = 100 * torch.finfo(self.layout.dtype).eps * float(sizes.median()) if len(sizes) else 0.0
+        for group, single in ((first, alone), (fewer, alone[some])):
+            apart = ~torch.isclose(group.double(), single.double(), rtol=1e-5, atol=rounding, equal_nan=True)
+            if apart.any():
+                k = int(apart.int().argmax())
+                raise ValueError(
+                    f"`{name}` gives another value for a point alone ({float(single[k]):.6g}) than among others "
+                    f"({float(group[k]):.6g}). It must act on each point by itself; do not sum or average over points."
+                )
 
 
 def _parameter_names(function: Callable[..., Any]) -> list[str]:
     parameters = list(inspect.signature(function).parameters.values())
     if any(p.kind is p.VAR_POSITIONAL for p in parameters) or not parameters:
         raise TypeError(
-            "The function takes *args or nothing, so its number of weights is unknown. Name its parameters, f(x, y), or pass "
-            "`num_weights=` for a function of the whole vector theta."
+            "The function takes *args or nothing, so its number of weights is unknown. Name its parameters, f(x, y), "
+            "or pass `num_weights=` for a function of the whole vector theta."
         )
     return [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]

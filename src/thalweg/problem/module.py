@@ -1,15 +1,13 @@
 r"""Any `torch.nn.Module` with a loss and data, as one function of its flat weight vector.
 
-The user's model is copied once and never changed. Loss and metrics are exact means over examples, whatever the batch sizes:
-$L(\theta) = \frac1N \sum_{i=1}^N \ell(f(\theta; x_i), y_i)$.
+The user's model is copied once and never changed. Loss and metrics are exact means over examples, whatever the batch
+sizes: $L(\theta) = \frac1N \sum_{i=1}^N \ell(f(\theta; x_i), y_i)$.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,14 +17,23 @@ from torch import Tensor, nn
 
 from thalweg.problem import checks
 from thalweg.problem.checkpoint import fits, read_state
-from thalweg.problem.criterion import Criterion, name_of
+from thalweg.problem.criterion import Criterion, check_metrics, name_of, one_of
 from thalweg.problem.data import Batches, read, shuffles
-from thalweg.problem.engine import Plan, Points, Sums, choose, run
-from thalweg.problem.plans import remembered
+from thalweg.problem.derivatives import Objective
+from thalweg.problem.engine import Plan, Points, Sums, checked, choose, run
+from thalweg.problem.identity import (
+    circumstances,
+    device_name,
+    device_of,
+    free_memory,
+    frozen_state,
+    hash_tensor,
+    hash_text,
+)
 from thalweg.problem.network import Network, Precision, Step, arithmetic
+from thalweg.problem.plans import remembered
 from thalweg.problem.protocol import Measurement
-from thalweg.problem.tree import batch_size as size_of
-from thalweg.problem.tree import leaves, take, tree_map
+from thalweg.problem.tree import tree_map
 from thalweg.schema import value_name
 
 BatchNorm = Literal["running", "recalibrate"]
@@ -38,25 +45,25 @@ class ModuleProblem:
     Parameters
     ----------
     model
-        Any module. It is copied; training it further changes nothing here. Call `model.eval()` first: a loss with dropout
-        is not a function of the weights, and is refused.
+        Any module. It is copied; training it further changes nothing here. Call `model.eval()` first: a loss with
+        dropout is not a function of the weights, and is refused.
     data
-        Training data: a tuple of tensors `(inputs, targets)`, a `Dataset`, a `DataLoader`, or any iterable of batches that can be
-        iterated more than once. Read once and kept on the device if it fits `memory`.
+        Training data: a tuple of tensors `(inputs, targets)`, a `Dataset`, a `DataLoader`, or any iterable of batches
+        that can be iterated more than once. Read once, and copied to the device if they fit `memory`.
     loss
-        Criterion `loss(outputs, targets)`: a function or module that can return per-example values (`reduction="none"`), or
-        one that returns the mean over the batch.
+        Criterion `loss(outputs, targets)`: a function or module that can return per-example values
+        (`reduction="none"`), or one that returns the mean over the batch.
     metrics
         Further criteria by name, such as `{"accuracy": thalweg.accuracy}`.
     step
-        For batches that are no pairs (dicts, language models): `step(model, batch)` returns per-example losses, or a dict of
-        `loss` and metrics. Replaces `loss` and `metrics`.
+        For batches that are no pairs (dicts, language models): `step(model, batch)` returns per-example losses, or a
+        dict of `loss` and metrics. Replaces `loss` and `metrics`.
     test_data
         As `data`; every measurement then holds `test_loss`, `test_accuracy`, ... too, from the same pass.
     batch_norm
-        `"running"`: batch normalisation uses the statistics stored in the model, whatever mode it is in. `"recalibrate"`: they
-        are recomputed at every weight vector over the training data (Izmailov et al. 2018), which doubles the cost and
-        leaves no gradient.
+        `"running"`: batch (and instance) normalisation uses the statistics stored in the model, whatever mode it is in.
+        `"recalibrate"`: those of batch normalisation are recomputed at every weight vector over the training data
+        (Izmailov et al. 2018), which doubles the cost and leaves no gradient.
     batch_size
         How examples given as tensors or a `Dataset` are grouped where that matters (default 1,024).
     device
@@ -64,15 +71,16 @@ class ModuleProblem:
     precision
         `"model"` (the model's dtype, TF32 off), `"float64"`, `"tf32"`, or `"bf16"` (autocast; weights stay wide).
     compile
-        `True`, `False`, or `"auto"`: try `torch.compile` before runs of more than two minutes and keep it if it is faster.
+        `True`, `False`, or `"auto"`: try `torch.compile` before runs of more than two minutes and keep it if it is
+        faster.
     memory
         Bytes of data to keep on the device; by default a third of what is free.
 
     Raises
     ------
     ValueError
-        Before anything is computed: no examples; targets that would be broadcast; non-finite weights; two different losses for the
-        same weights; a scalar criterion that is not a mean over examples.
+        Before anything is computed: no examples; targets that would be broadcast; non-finite weights; two different
+        losses for the same weights, or one for all; a criterion that is not a mean over examples.
 
     Examples
     --------
@@ -102,15 +110,15 @@ class ModuleProblem:
         memory: int | None = None,
     ) -> None:
         criteria = _criteria(loss, metrics, step)
-        _one_of("batch_norm", batch_norm, ("running", "recalibrate"))
-        _one_of("precision", precision, ("model", "float64", "tf32", "bf16"))
-        device = torch.device(device) if device is not None else _device_of(model)
+        one_of("batch_norm", batch_norm, ("running", "recalibrate"))
+        one_of("precision", precision, ("model", "float64", "tf32", "bf16"))
+        device = torch.device(device) if device is not None else device_of(model)
         self._network = Network(
             model, criteria=criteria, step=step, batch_norm=batch_norm, device=device, precision=precision
         )
         self.layout = self._network.layout
         checks.finite_weights(self._network)
-        memory = memory if memory is not None else _free_memory(device) // 3
+        memory = memory if memory is not None else free_memory(device) // 3
         self._splits = {"train": read(data, device=device, batch_size=batch_size, memory=memory, what="training")}
         if test_data is not None:
             self._splits["test"] = read(
@@ -120,30 +128,19 @@ class ModuleProblem:
             for split in self._splits.values():
                 split.map(lambda leaf: leaf.double() if leaf.is_floating_point() else leaf)
         self._compile, self._criteria, self._batch_norm = compile, criteria, batch_norm
-        self._settings = dict(
-            step=step, batch_norm=batch_norm, batch_size=batch_size, precision=precision, compile=compile, memory=memory
-        )
         self._model_name = type(model).__name__
         self._plans: dict[Any, tuple[Plan, float]] = {}
-        self._check(criteria, data)
-
-    def _check(self, criteria: Mapping[str, Criterion], data: Any) -> None:
-        first = self._splits["train"].first()
-        size = size_of(first)
-        probe = take(first, slice(0, min(size, 256)), size)
-        with torch.no_grad(), arithmetic(self._network.precision):
-            values = checks.well_formed(self._network, probe, criteria)
-            checks.deterministic(self._network, probe)
-            self._recut = checks.splits_freely(self._network, probe)
-            if self._network.head.step is None:
-                checks.agrees_with(self._network, probe, criteria)
-        if not self._recut and self._splits["train"].num_batches > 1 and shuffles(data):
+        self._subsets: dict[tuple[int, int], dict[str, Batches]] = {}
+        self._objective = Objective(self._network, self._splits["train"])
+        self._frozen = frozen_state(self._network)
+        found = checks.examine(self._network, self._splits, criteria)
+        self._names, self._recut = found.names, found.cuts == "freely"
+        if found.cuts == "coupled" and self._splits["train"].num_batches > 1 and shuffles(data):
             raise ValueError(
-                "An example's loss depends on which others share its batch (batch statistics?), and the data come in another "
-                "order at each pass, so that the loss is not a function of the weights. Switch the loader to "
+                "An example's loss depends on which others share its batch (batch statistics?), and the data come in "
+                "another order at each pass, so that the loss is not a function of the weights. Switch the loader to "
                 "`shuffle=False`, or the layer to running statistics (`track_running_stats=True`, `model.eval()`)."
             )
-        self._names = list(values)
 
     @property
     def theta(self) -> Tensor:
@@ -172,19 +169,13 @@ class ModuleProblem:
 
     def at(self, theta: Tensor) -> ModuleProblem:
         """The same problem standing at other weights: `at(theta).theta` is `theta`. Data are shared, not read again."""
-        theta = self._vector(theta)
-        other = object.__new__(ModuleProblem)
-        other.__dict__.update(self.__dict__)
-        other._network = self._network.standing_at(theta)
-        checks.finite_weights(other._network)
-        return other
+        return self._with(self._network.standing_at(self._vector(theta)))
 
     def with_state(self, state: Mapping[str, Tensor]) -> ModuleProblem:
         """The same problem with a model's whole state (parameters and buffers) loaded; see `load_weights`."""
-        other = object.__new__(ModuleProblem)
-        other.__dict__.update(self.__dict__)
-        other._network = self._network.with_state(state)
-        checks.finite_weights(other._network)
+        fits(state, self._network.head.model, "given")
+        other = self._with(self._network.with_state(state))
+        other._frozen = frozen_state(other._network)
         return other
 
     def with_checkpoint(self, file: str | Path) -> ModuleProblem:
@@ -198,33 +189,27 @@ class ModuleProblem:
 
         Cost: one pass over the data for each weight vector; under autograd the graphs of all batches are kept.
         """
-        return self._each(theta, lambda t: self._totals(t) / self._num_losses)
+        return self._each(theta, self._objective.loss)
 
     def losses(self, theta: Tensor) -> Tensor:
         """Per-example training losses, `(..., num_weights) -> (..., num_examples)`, differentiable."""
-        return self._each(theta, lambda t: torch.cat([self._values(t, b) for b in self._batches()]))
+        return self._each(theta, self._objective.losses)
 
     def gradient(self, theta: Tensor) -> Tensor:
         r"""$\nabla L(\theta)$, `(..., num_weights) -> (..., num_weights)`.
 
         Cost: one forward and backward pass for each weight vector; memory for the graph of one batch.
         """
-        return self._each(theta, self._gradient)
+        return self._each(theta, self._objective.gradient)
 
     def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
         r"""Hessian-vector product $\nabla^2 L(\theta)\, v$ over all training data, `(num_weights,)`.
 
-        By double backward, one batch's graph at a time: about two to three gradients.
+        By double backward, one batch's graph at a time: about two to three gradients. Models with weight normalisation
+        are refused, as PyTorch's second derivatives of it are wrong.
         """
-        theta, v = self._vector(theta).detach().requires_grad_(True), self._vector(v)
-        self._recalibrate(theta)
-        product = torch.zeros_like(theta)
-        with torch.enable_grad(), arithmetic(self._network.precision):
-            for batch in self._batches():
-                (g,) = torch.autograd.grad(self._total(theta, batch), theta, create_graph=True)
-                if g.requires_grad:  # a piecewise linear loss has a constant gradient, without a graph
-                    product += torch.autograd.grad((g * v).sum(), theta)[0]
-        return product / self._num_losses
+        with arithmetic(self._network.precision, self.device):
+            return self._objective.hvp(self._vector(theta), self._vector(v))
 
     def predict(self, theta: Tensor, inputs: Any) -> Any:
         """The model's outputs on `inputs` at `theta` `(num_weights,)`, differentiable."""
@@ -232,9 +217,9 @@ class ModuleProblem:
             raise TypeError("A problem with `step=` has no inputs and outputs of its own; call the model instead.")
         theta = self._vector(theta)
         inputs = tree_map(lambda leaf: leaf.to(self.device), inputs)
-        with arithmetic(self._network.precision):
-            self._recalibrate(theta)
-            return self._network.predict(theta, inputs)
+        with arithmetic(self._network.precision, self.device):
+            self._objective.recalibrate(theta)
+            return self._network.predict(theta.clone(), inputs)
 
     def measure(
         self,
@@ -261,11 +246,13 @@ class ModuleProblem:
         per_example
             Return per-example losses too.
         plan
-            How to evaluate; by default measured on first use (`problem.plan`).
+            How to evaluate; by default measured on first use (`problem.plan`). Where examples depend on their batch, or
+            every point has statistics of its own, batches and points are kept apart whatever it says.
         """
+        points = checked(points, self.num_weights)
         names = [n for n in self._names if metrics is None or n == "loss" or n in metrics]
         for name in metrics or ():
-            _one_of("metrics", name, tuple(self._names))
+            one_of("metrics", name, self._names)
         if plan is None:
             plan, _ = self.plan(len(points), num_examples, seed)
         splits = self._used(num_examples, seed)
@@ -273,7 +260,7 @@ class ModuleProblem:
             self._network,
             splits,
             points,
-            plan,
+            self._allowed(plan),
             calibration=self._splits["train"] if self._network.recalibrates else None,
             squares=num_examples is not None,
             keep=per_example,
@@ -284,8 +271,8 @@ class ModuleProblem:
     def plan(self, num_points: int, num_examples: int | None = None, seed: int = 0) -> tuple[Plan, float]:
         """The fastest way found to evaluate `num_points` points, and its estimated seconds per point.
 
-        Measured once for each size of data and order of magnitude of `num_points`, then remembered, here and in the user's
-        cache folder.
+        Measured once for each size of data and order of magnitude of `num_points`, then remembered, here and in the
+        user's cache folder.
         """
         key = (num_examples, len(str(num_points)))
         if key not in self._plans:
@@ -305,28 +292,27 @@ class ModuleProblem:
         return self._plans[key]
 
     def _circumstances(self, num_examples: int | None, num_points: int) -> dict[str, Any]:
-        """All that the speed of a plan depends on."""
-        shapes = [(tuple(leaf.shape), str(leaf.dtype)) for leaf in leaves(self._splits["train"].first())]
-        counts = {split: data.num_examples for split, data in self._splits.items()}
+        """All that the speed of a plan, and what it may do, depends on."""
         return {
-            "model": str(self._network.head.model),
-            "weights": [(block.name, block.shape, str(block.dtype)) for block in self.layout.blocks],
-            "batch": shapes,
-            "examples": [counts, num_examples],
+            **circumstances(self._network, self._splits),
+            "examples": [{split: data.num_examples for split, data in self._splits.items()}, num_examples],
             "points": len(str(num_points)),
             "quantities": self._names,
             "settings": [self._batch_norm, self._network.precision, str(self._compile)],
-            "machine": [platform.node(), str(self.device), self.provenance()["device"], torch.get_num_threads()],
-            "torch": torch.__version__,
+            "limits": [self._recut, self._network.recalibrates],
         }
+
+    def _allowed(self, plan: Plan) -> Plan:
+        if self._network.recalibrates:
+            plan = replace(plan, points_at_once=1, compiled=False)
+        return plan if self._recut else replace(plan, batch_size=None, points_at_once=1)
 
     def identity(self) -> dict[str, Any]:
         """Hashes and names by which a store recognises the problem."""
-        state = {k: v for k, v in self._network.head.model.state_dict().items() if k not in self._moved()}
         return {
-            "model": hashlib.sha256(str(self._network.head.model).encode()).hexdigest()[:16],
+            "model": hash_text(str(self._network.head.model)),
             "weights": hash_tensor(self._network.theta),
-            "frozen state": hash_tensor(*(v for v in state.values())) if state else "none",
+            "frozen state": self._frozen,
             "training data": self._splits["train"].fingerprint(),
             "test data": self._splits["test"].fingerprint() if "test" in self._splits else "none",
             "loss": ", ".join(f"{n}={name_of(c)}" for n, c in self._criteria.items()) or "step",
@@ -336,7 +322,6 @@ class ModuleProblem:
 
     def provenance(self) -> dict[str, Any]:
         """Model, data, dtype and device, for a result's attrs."""
-        device = self.device
         return {
             "model": self._model_name,
             "num_weights": self.num_weights,
@@ -346,7 +331,7 @@ class ModuleProblem:
             "batch_norm": self._batch_norm if self._network.batch_norms else "none in the model",
             "precision": self._network.precision,
             "dtype": str(self.layout.dtype).removeprefix("torch."),
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+            "device": device_name(self.device),
         }
 
     def units(self, name: str) -> str:
@@ -358,29 +343,30 @@ class ModuleProblem:
 
     # --- inside ---
 
-    @property
-    def _num_losses(self) -> int:
-        """What a mean divides by: the number of losses in a pass."""
-        if self._network.head.step is None:
-            return self.num_examples
-        if not hasattr(self, "_counted"):
-            with torch.no_grad():
-                theta = self._network.theta
-                self._counted = sum(max(1, self._network.at(theta, b)["loss"].numel()) for b in self._batches())
-        return self._counted
+    def _with(self, network: Network) -> ModuleProblem:
+        """The problem with another network; everything else is shared."""
+        checks.finite_weights(network)
+        other = object.__new__(ModuleProblem)
+        other.__dict__.update(self.__dict__)
+        other._network, other._objective = network, self._objective.moved(network)
+        return other
 
     def _used(self, num_examples: int | None, seed: int) -> dict[str, Batches]:
         if num_examples is None:
             return self._splits
+        if not self._recut:
+            raise ValueError(
+                "An example's loss depends on which others share its batch, or batches cannot be cut, so that the mean "
+                "over a subset is no estimate of the mean over all. Leave out `num_examples`."
+            )
         key = (num_examples, seed)
-        cache: dict[Any, dict[str, Batches]] = self.__dict__.setdefault("_subsets", {})
-        if key not in cache:
-            cache.clear()
+        if key not in self._subsets:
+            self._subsets.clear()
             train, test = self._splits["train"], self._splits.get("test")
-            cache[key] = {"train": train.subset(num_examples, seed)}
+            self._subsets[key] = {"train": train.subset(num_examples, seed)}
             if test is not None:
-                cache[key]["test"] = test.subset(min(num_examples, test.num_examples), seed)
-        return cache[key]
+                self._subsets[key]["test"] = test.subset(min(num_examples, test.num_examples), seed)
+        return self._subsets[key]
 
     def _summary(self, sums: Mapping[str, Sums], names: Sequence[str], subset: tuple[int, int] | None) -> Measurement:
         found = Measurement({})
@@ -396,50 +382,13 @@ class ModuleProblem:
                 found.losses[split] = torch.stack([torch.cat(rows) for rows in total.kept["loss"]]).double().cpu()
         return found
 
-    def _batches(self) -> Any:
-        return self._splits["train"].iterate()
-
-    def _recalibrate(self, theta: Tensor) -> None:
-        if not self._network.recalibrates:
-            return
-        if theta.requires_grad and torch.is_grad_enabled():
-            raise ValueError(
-                'A loss with batch_norm="recalibrate" has no gradient here, because the statistics depend on the weights. Make '
-                'the problem with batch_norm="running" for gradients.'
-            )
-        with torch.no_grad():
-            self._network.load(theta.unsqueeze(0), 1)
-            self._network.recalibrate(self._batches())
-
-    def _totals(self, theta: Tensor) -> Tensor:
-        self._recalibrate(theta)
-        return torch.stack([self._total(theta, batch) for batch in self._batches()]).sum()
-
-    def _total(self, theta: Tensor, batch: Any) -> Tensor:
-        value = self._network.at(theta, batch)["loss"]
-        return value.sum() if value.ndim else value * size_of(batch)
-
-    def _values(self, theta: Tensor, batch: Any) -> Tensor:
-        value = self._network.at(theta, batch)["loss"]
-        if value.ndim == 0:
-            raise ValueError("The loss returns the mean over a batch; for per-example losses return one value each.")
-        return value
-
-    def _gradient(self, theta: Tensor) -> Tensor:
-        theta = theta.detach().requires_grad_(True)
-        self._recalibrate(theta)
-        total = torch.zeros_like(theta)
-        with torch.enable_grad():
-            for batch in self._batches():
-                total += torch.autograd.grad(self._total(theta, batch), theta)[0]
-        return total / self._num_losses
-
     def _each(self, theta: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         """Apply a function of one weight vector to a stack of them."""
         theta = torch.as_tensor(theta, device=self.device)
         if theta.ndim == 0 or theta.shape[-1] != self.num_weights:
             self._vector(theta)
-        with arithmetic(self._network.precision):
+        theta = theta.to(self.layout.dtype, copy=True)  # some layers renormalise their weights in place
+        with arithmetic(self._network.precision, self.device):
             if theta.ndim == 1:
                 return function(theta)
             rows = theta.reshape(-1, self.num_weights)
@@ -454,19 +403,6 @@ class ModuleProblem:
                 "`problem.theta` has the right shape."
             )
         return theta.to(self.layout.dtype)
-
-    def _moved(self) -> set[str]:
-        return {block.name for block in self.layout.blocks}
-
-
-def hash_tensor(*tensors: Tensor) -> str:
-    """Short hash of the tensors' bytes."""
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
-        digest.update(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
-    return digest.hexdigest()[:16]
 
 
 def _standard_error(sums: Sums, name: str, mean: Tensor, fraction: float) -> Tensor:
@@ -483,33 +419,13 @@ def _criteria(
 ) -> dict[str, Criterion]:
     if step is not None:
         if loss is not None or metrics:
-            raise TypeError("Pass either `step` or `loss` and `metrics`: `step` may return a dict with `loss` and metrics.")
+            raise TypeError(
+                "Pass either `step` or `loss` and `metrics`: `step` may return a dict with `loss` and metrics."
+            )
         return {}
     if loss is None:
         raise TypeError("Pass `loss`, a criterion (outputs, targets), or `step`, a function (model, batch) -> losses.")
     if not callable(loss):
         raise TypeError(f"`loss` is a {type(loss).__name__}; expected a function such as F.cross_entropy.")
-    names = set(metrics or {})
-    if "loss" in names or any(name.startswith("test_") or not name.isidentifier() for name in names):
-        raise ValueError(f"Metrics are named {sorted(names)}; names must be identifiers other than `loss` and `test_*`.")
+    check_metrics(metrics)
     return {"loss": loss, **(metrics or {})}
-
-
-def _one_of(what: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{what}={value!r}; expected one of {', '.join(map(repr, allowed))}.")
-
-
-def _device_of(model: nn.Module) -> torch.device:
-    return next((p.device for p in model.parameters()), torch.device("cpu"))
-
-
-def _free_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-
-
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return 2**31

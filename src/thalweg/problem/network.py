@@ -1,7 +1,7 @@
 """A private copy of the user's network that answers: at these weights, on this batch, which losses and metrics?
 
-The copy's parameters are views of one flat buffer, so that moving to another weight vector is one copy. The user's model is
-read once and never touched again.
+The copy's parameters are views of one flat buffer, so that moving to another weight vector is one copy. The user's
+model is read once and never touched again.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.parameter import UninitializedParameter
 
+from thalweg.problem.checkpoint import complete
 from thalweg.problem.criterion import Criterion, per_example, unreduced
 from thalweg.problem.tree import batch_size
 from thalweg.weights import Layout
@@ -30,6 +32,7 @@ class Head(nn.Module):
     def __init__(self, model: nn.Module, criteria: Mapping[str, Criterion], step: Step | None, precision: str) -> None:
         super().__init__()
         self.model, self.criteria, self.step, self.precision = model, dict(criteria), step, precision
+        self.form: tuple[int, int, bool] | None = None
 
     def forward(self, batch: Any) -> dict[str, Tensor]:
         """Values of every quantity on `batch`."""
@@ -38,12 +41,24 @@ class Head(nn.Module):
         inputs, targets = batch
         outputs = self.predict(inputs)
         n = batch_size(targets)
+        self._expect(outputs, targets, n)
         return {name: per_example(f(outputs, targets), n, name) for name, f in self.criteria.items()}
 
     def predict(self, inputs: Any) -> Any:
         """Outputs of the model, widened to float32 where they are narrower."""
         with self._autocast():
             return _widen(self.model(inputs))
+
+    def _expect(self, outputs: Any, targets: Any, num_examples: int) -> None:
+        """Refuse a batch whose outputs and targets fit each other in another way than the first batch's did."""
+        if self.form is None or num_examples < 2 or form_of(outputs, targets) == self.form:
+            return
+        raise ValueError(
+            f"A batch has outputs of shape {tuple(outputs.shape)} and targets of shape {tuple(targets.shape)}; in the "
+            f"first training batch they had {self.form[0]} and {self.form[1]} dims and "
+            f"{'one shape' if self.form[2] else 'different shapes'}. The loss could silently broadcast them: give the "
+            "targets of all batches (and of the test data) one form."
+        )
 
     def _stepped(self, batch: Any) -> dict[str, Tensor]:
         assert self.step is not None
@@ -53,12 +68,22 @@ class Head(nn.Module):
         if "loss" not in values:
             raise ValueError(f"step returned a dict with {sorted(values)}; it needs the key 'loss'.")
         flat = {name: _widen(torch.as_tensor(v)) for name, v in values.items()}
-        return {name: per_example(v, v.shape[0] if v.ndim else 1, name) for name, v in flat.items()}
+        n = batch_size(batch)
+        return {
+            name: per_example(v, n if v.shape == (1,) else len(v) if v.ndim else 1, name) for name, v in flat.items()
+        }
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if self.precision != "bf16":
             return nullcontext()
-        return torch.autocast(next(self.model.parameters()).device.type, dtype=torch.bfloat16)
+        return torch.autocast(next(self.model.parameters()).device.type, dtype=torch.bfloat16, cache_enabled=False)
+
+
+def form_of(outputs: Any, targets: Any) -> tuple[int, int, bool] | None:
+    """Dims of outputs and targets, and whether their shapes are equal: alike in all batches of a sound problem."""
+    if not (isinstance(outputs, Tensor) and isinstance(targets, Tensor)):
+        return None
+    return outputs.ndim, targets.ndim, outputs.shape == targets.shape
 
 
 class Network:
@@ -77,14 +102,17 @@ class Network:
         model = _copy(model).to(device)
         if precision == "float64":
             model = model.double()
-        self.batch_norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
-        for layer in self.batch_norms:
-            layer.eval()
+        for layer in model.modules():
+            if isinstance(layer, _NormBase) and layer.running_mean is not None:
+                layer.eval()  # the stored statistics, whatever the mode
+        self.batch_norms = _batch_norms(model)
+        self._renormalizes = any(getattr(m, "max_norm", None) is not None for m in model.modules())
         self.recalibrates = batch_norm == "recalibrate" and bool(self.batch_norms)
         self.device, self.precision = device, precision
         self.layout = Layout.of(model)
         self.theta = self.layout.parameters(model)
-        self.head = Head(model, {n: unreduced(c, device) for n, c in criteria.items()}, step, precision)
+        plain = {name: unreduced(_precise(criterion, precision), device) for name, criterion in criteria.items()}
+        self.head = Head(model, plain, step, precision)
         self.compiled: Callable[[Any], dict[str, Tensor]] | None = None
         self._point = self.theta.clone()
         self._many: Tensor | None = None
@@ -104,7 +132,7 @@ class Network:
         """An independent network with other weights."""
         other = copy.copy(self)
         other.head = copy.deepcopy(self.head)
-        other.batch_norms = [m for m in other.head.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+        other.batch_norms = _batch_norms(other.head)
         other.theta, other._point, other._many, other.compiled = theta.clone(), theta.clone(), None, None
         other._bind()
         other.load(theta.unsqueeze(0), 1)
@@ -113,13 +141,14 @@ class Network:
     def with_state(self, state: Mapping[str, Tensor]) -> Network:
         """An independent network with another state: parameters and buffers."""
         other = self.standing_at(self.theta)
-        other.head.model.load_state_dict(dict(state))
+        other.head.model.load_state_dict(complete(state, other.head.model))
         return other.standing_at(other.layout.parameters(other.head.model))
 
     def load(self, thetas: Tensor, points_at_once: int) -> None:
         """Stand at these weights `(k, num_weights)`: all of them under `vmap`, or one in the flat buffer."""
         if points_at_once > 1:
-            self._many = thetas
+            thetas = thetas.to(self._point)
+            self._many = thetas.clone() if self._renormalizes else thetas
             return
         self._many = None
         self._point.copy_(thetas[0])
@@ -182,24 +211,65 @@ class _Predictor(nn.Module):
 
 
 @contextmanager
-def arithmetic(precision: str) -> Iterator[None]:
-    """Allow TF32 products if, and only if, `precision` is `tf32`; restore the user's settings after."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
+def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
+    """The arithmetic of `precision` and no other: TF32 products only if it is `tf32`, and no autocast from outside.
+
+    Nor does autocast inside remember narrowed weights: it would until the outermost context ends, from point to point.
+    """
+    with torch.autocast(device.type, enabled=False, cache_enabled=False):
+        if device.type != "cuda":
+            yield
+            return
+        before = _products()
+        _set_products(("high", True) if precision == "tf32" else ("highest", False))
+        try:
+            yield
+        finally:
+            _set_products(before)
+
+
+def _products() -> tuple[str, bool]:
     try:
-        yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError as error:  # set through torch's other, newer interface; the two may not be mixed
+        raise RuntimeError(
+            f"{error} Set `torch.set_float32_matmul_precision('highest')`; thalweg chooses the arithmetic by "
+            "`precision=`."
+        ) from error
+
+
+def _set_products(setting: tuple[str, bool]) -> None:
+    torch.set_float32_matmul_precision(setting[0])
+    torch.backends.cudnn.allow_tf32 = setting[1]
+
+
+def _batch_norms(module: nn.Module) -> list[_BatchNorm]:
+    return [m for m in module.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+
+
+def _precise(criterion: Criterion, precision: str) -> Criterion:
+    """The criterion with its own tensors (class weights) as wide as the outputs will be."""
+    if precision == "float64" and isinstance(criterion, nn.Module):
+        return copy.deepcopy(criterion).double()
+    return criterion
 
 
 def _copy(model: nn.Module) -> nn.Module:
+    if isinstance(model, torch.jit.ScriptModule):
+        raise TypeError(
+            f"{type(model).__name__} is compiled by torch.jit, and its weights cannot be exchanged. Pass the original "
+            "nn.Module, with `load_state_dict(scripted.state_dict())`."
+        )
+    if any(isinstance(p, UninitializedParameter) for p in model.parameters()):
+        raise ValueError(
+            f"{type(model).__name__} has lazy layers whose weights do not exist yet. Call the model on one batch first."
+        )
     try:
         return copy.deepcopy(model)
     except Exception as error:
         raise TypeError(
-            f"{type(model).__name__} cannot be copied ({error}). thalweg works on a copy so that your model stays as it "
-            "is; remove attributes that `copy.deepcopy` refuses (tensors with a graph, open files, old-style hooks)."
+            f"{type(model).__name__} cannot be copied ({error}). thalweg works on a copy so that your model stays as "
+            "it is; remove attributes that `copy.deepcopy` refuses (tensors with a graph, open files, old-style hooks)."
         ) from error
 
 

@@ -22,7 +22,7 @@ Choice = tuple[Plan, float]
 def remembered(facts: dict[str, object], choose: Callable[[], Choice]) -> Choice:
     """The plan kept for these facts, or `choose()`, kept from now on if it was measured."""
     file = folder() / f"{hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]}.json"
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         kept = json.loads(file.read_text())
         return Plan.from_json(kept["plan"]), float(kept["seconds"])
     plan, seconds = choose()

@@ -1,4 +1,4 @@
-"""What the rest of thalweg asks of a problem: a loss, and what follows from it, as functions of one flat weight vector."""
+"""What the rest of thalweg asks of a problem: a loss, and what follows from it, as functions of one weight vector."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,28 @@ def batch_size(tree: Any) -> int:
     return 0
 
 
-def take(tree: Any, index: slice | Tensor, size: int) -> Any:
-    """The chosen examples of a batch of `size`: every tensor whose first dim is `size` is indexed."""
-    return tree_map(lambda leaf: leaf[index] if leaf.ndim and leaf.shape[0] == size else leaf, tree)
+def take(tree: Any, index: slice | Tensor, size: int, columns: Sequence[bool] | None = None) -> Any:
+    """The chosen examples of a batch of `size`: every tensor whose first dim is `size` is indexed.
+
+    `columns` says, leaf by leaf, which tensors hold one row per example; others are left whole whatever their length.
+    """
+    column = iter(columns) if columns is not None else itertools.repeat(True)
+    return tree_map(lambda leaf: leaf[index] if next(column) and leaf.ndim and leaf.shape[0] == size else leaf, tree)
+
+
+def columns(tree: Any) -> list[bool]:
+    """Leaf by leaf: whether it has one row per example."""
+    size = batch_size(tree)
+    return [leaf.ndim > 0 and leaf.shape[0] == size for leaf in leaves(tree)]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two trees hold the same tensors, entry by entry (nan equals nan)."""
+    x, y = list(leaves(a)), list(leaves(b))
+    return len(x) == len(y) and all(
+        p.shape == q.shape and p.dtype == q.dtype and torch.equal(p.nan_to_num(), q.nan_to_num())
+        for p, q in zip(x, y, strict=True)
+    )
 
 
 def stackable(first: Any, other: Any) -> bool:

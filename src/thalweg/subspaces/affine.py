@@ -57,7 +57,8 @@ class Box:
     origin
         $\theta_0$, `(num_weights,)`: a tensor or an array. Copied.
     directions
-        $d_k$, `(dim, num_weights)`, finite, none zero, linearly independent. They are used as they are: scale them first.
+        $d_k$, `(dim, num_weights)`, finite, none zero, linearly independent. They are used as they are: scale them
+        first.
     dims
         Names of the coordinates; `alpha`, `beta`, `gamma`, ... by default.
     info
@@ -92,7 +93,7 @@ class Box:
             raise ValueError(f"{len(directions)} directions need as many different names, not {self.dims}.")
         if not torch.isfinite(origin).all():
             raise ValueError("The origin has non-finite entries; a subspace needs finite weights to start from.")
-        _independent(self.gram)
+        _independent(directions)
 
     @property
     def dim(self) -> int:
@@ -134,13 +135,13 @@ class Box:
                 f"{self.origin.numel()} weights; their last dim must be {self.origin.numel()}."
             )
         offset = theta.double() - self.origin.double()
-        basis = self.directions.double()
-        inverse = torch.as_tensor(np.linalg.inv(self.gram), device=offset.device)
+        basis, lengths = _units(self.directions)
+        inverse = torch.linalg.inv(basis @ basis.T)
         coords = offset @ basis.T @ inverse
         rest = offset - coords @ basis
-        correction = rest @ basis.T @ inverse  # one step of refinement, for directions of very different lengths
-        coords = coords + correction
-        return Projection(coords, torch.linalg.vector_norm(rest - correction @ basis, dim=-1))
+        correction = rest @ basis.T @ inverse  # one step of refinement, for directions that are nearly dependent
+        distance = torch.linalg.vector_norm(rest - correction @ basis, dim=-1)
+        return Projection((coords + correction) / lengths, distance)
 
     def arrays(self) -> tuple[Tensor, ...]:
         """Origin and directions."""
@@ -224,8 +225,8 @@ def _vector(direction: Any, origin: Tensor, name: str) -> Tensor:
         raise ValueError(f"Direction `{name}` has non-finite entries.")
     if not direction.any():
         raise ValueError(
-            f"Direction `{name}` is zero: every point along it would be the origin. (Filter-normalised directions vanish "
-            "where all weights are zero, or where only biases are trained; see `exclude=` and `normalize=`.)"
+            f"Direction `{name}` is zero: every point along it would be the origin. (Filter-normalised directions "
+            "vanish where all weights are zero, or where only biases are trained; see `exclude=` and `normalize=`.)"
         )
     return direction
 
@@ -234,7 +235,17 @@ def _dot(a: Tensor, b: Tensor) -> float:
     return float(torch.dot(a.double(), b.double()))
 
 
-def _independent(gram: np.ndarray) -> None:
+def _units(directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Directions of length one, and their lengths; in two steps, as squares of very long or short ones overflow."""
+    largest = directions.double().abs().amax(dim=1, keepdim=True)
+    scaled = directions.double() / largest
+    norms = torch.linalg.vector_norm(scaled, dim=1, keepdim=True)
+    return scaled / norms, (largest * norms).squeeze(1)
+
+
+def _independent(directions: Tensor) -> None:
+    scaled = [direction / direction.abs().max() for direction in directions]
+    gram = np.array([[_dot(a, b) for b in scaled] for a in scaled])
     scale = np.sqrt(np.diag(gram))
     cosines = gram / np.outer(scale, scale)
     if np.linalg.eigvalsh(cosines)[0] < 1e-10:
@@ -247,5 +258,7 @@ def _independent(gram: np.ndarray) -> None:
 def _coords(coords: Any, origin: Tensor, dims: tuple[str, ...]) -> Tensor:
     coords = torch.as_tensor(coords, device=origin.device)
     if coords.ndim == 0 or coords.shape[-1] != len(dims):
-        raise ValueError(f"Coordinates have shape {tuple(coords.shape)}; the last dim must be {len(dims)}: {', '.join(dims)}.")
+        raise ValueError(
+            f"Coordinates have shape {tuple(coords.shape)}; the last dim must be {len(dims)}: {', '.join(dims)}."
+        )
     return coords.to(origin.dtype)

@@ -1,8 +1,9 @@
 r"""Directions to look along: random, scaled as the field scales them, or through given weights.
 
-Filter normalisation (Li et al. 2018, arXiv:1712.09913, section 4) gives each filter of a Gaussian direction the norm of the
-network's filter, $d_{ij} \leftarrow \frac{d_{ij}}{\lVert d_{ij}\rVert} \lVert\theta_{ij}\rVert$, so that surfaces can be compared although
-ReLU layers may be rescaled. Biases and normalisation parameters are left alone, as in the paper's figures.
+Filter normalisation (Li et al. 2018, arXiv:1712.09913, section 4) gives each filter of a Gaussian direction the norm of
+the network's filter, $d_{ij} \leftarrow \frac{d_{ij}}{\lVert d_{ij}\rVert} \lVert\theta_{ij}\rVert$, so that surfaces
+can be compared although ReLU layers may be rescaled. Biases and normalisation parameters are left alone, as in the
+paper's figures.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ Normalize = Literal["filter", "layer"] | None
 def filter_normalize(direction: Tensor, theta: Tensor, layout: Layout) -> Tensor:
     r"""Give each filter of `direction` the norm of the same filter of `theta`.
 
-    A filter is an output channel of a convolution, a row of a matrix (the weights of one unit), or a whole vector. One whose
-    norm in `direction` is zero stays zero.
+    A filter is an output channel of a convolution, a row of a matrix (the weights of one unit), or a whole vector. One
+    whose norm in `direction` is zero stays zero.
 
     Examples
     --------
@@ -74,11 +75,11 @@ def random_directions(
     normalize
         `"filter"` (Li et al. 2018), `"layer"` (each parameter tensor), or `None` (plain Gaussian).
     exclude
-        Kinds of parameters that the directions leave alone: of `bias`, `norm`, `vector` (other parameters of at most one dim),
-        `weight`. By default all but `weight`. `()` moves everything.
+        Kinds of parameters that the directions leave alone: of `bias`, `norm`, `vector` (other parameters of at most
+        one dim), `weight`. By default all but `weight`. `()` moves everything.
     orthogonal
-        Make them orthogonal *after* scaling, each keeping its length (single filters then differ slightly in norm). Random
-        directions are nearly orthogonal in high dimensions anyway: cosines of order $1/\sqrt n$.
+        Make them orthogonal *after* scaling, each keeping its length (single filters then differ slightly in norm).
+        Random directions are nearly orthogonal in high dimensions anyway: cosines of order $1/\sqrt n$.
 
     Raises
     ------
@@ -100,11 +101,17 @@ def random_directions(
                 direction[block.slice] = 0.0
         if not direction.any():
             kinds = sorted({block.kind for block in layout.blocks})
-            raise ValueError(f"All parameters are of the kinds {kinds}, which `exclude={tuple(exclude)}` leaves alone. Pass `exclude=()`.")
+            raise ValueError(
+                f"All parameters are of the kinds {kinds}, which `exclude={tuple(exclude)}` leaves alone. Pass "
+                "`exclude=()`."
+            )
         directions.append(_scale(direction, theta, layout, normalize))
     stacked = torch.stack(directions)
     if not stacked.any(dim=1).all():
-        raise ValueError(f"normalize={normalize!r} scaled a direction to zero, because the weights are all zero. Pass `normalize=None`.")
+        raise ValueError(
+            f"normalize={normalize!r} scaled a direction to zero, because the weights are all zero. Pass "
+            "`normalize=None`."
+        )
     return _orthogonalized(stacked) if orthogonal else stacked
 
 
@@ -162,8 +169,8 @@ def coordinate_plane(problem: Problem, i: int = 0, j: int = 1) -> Plane:
 def plane_through(a: Any, b: Any, c: Any) -> Plane:
     r"""The plane that contains three weight vectors (Garipov et al. 2018, arXiv:1802.10026, appendix A.1).
 
-    Origin $a$; $u$ along $b - a$, $v$ along the part of $c - a$ orthogonal to it, both of unit length: coordinates are Euclidean
-    distances in weight space. The three points are the plane's `anchors`.
+    Origin $a$; $u$ along $b - a$, $v$ along the part of $c - a$ orthogonal to it, both of unit length: coordinates are
+    Euclidean distances in weight space. The three points are the plane's `anchors`.
 
     Examples
     --------
@@ -175,7 +182,9 @@ def plane_through(a: Any, b: Any, c: Any) -> Plane:
     """
     a, b, c = (torch.as_tensor(point).detach() for point in (a, b, c))
     if not a.shape == b.shape == c.shape:
-        raise ValueError(f"The points have {a.numel()}, {b.numel()} and {c.numel()} weights; a plane needs points of one space.")
+        raise ValueError(
+            f"The points have {a.numel()}, {b.numel()} and {c.numel()} weights; a plane needs points of one space."
+        )
     first, second = b.double() - a.double(), c.double() - a.double()
     length = first.norm()
     u = first / length
@@ -191,8 +200,6 @@ def plane_through(a: Any, b: Any, c: Any) -> Plane:
     return Plane(a.to(dtype), u.to(dtype), (across / width).to(dtype), info=info, anchors=anchors)
 
 
-
-
 def _scale(direction: Tensor, theta: Tensor, layout: Layout, normalize: Normalize) -> Tensor:
     if normalize is None:
         return direction
@@ -202,13 +209,18 @@ def _scale(direction: Tensor, theta: Tensor, layout: Layout, normalize: Normaliz
 def _orthogonalized(directions: Tensor) -> Tensor:
     """Gram-Schmidt, twice for accuracy, dividing by the norm; lengths are kept."""
     basis: list[Tensor] = []
-    for direction in directions.double():
+    lengths = directions.double().norm(dim=1, keepdim=True)
+    for direction in directions.double() / lengths:
         rest = direction
         for _ in range(2):
             for unit in basis:
                 rest = rest - (rest @ unit) * unit
+        if not rest.norm() > 1e-6:
+            raise ValueError(
+                f"{len(directions)} orthogonal directions do not fit: after {len(basis)} nothing but rounding is left. "
+                f"Only {int(directions.any(dim=0).sum())} weights move (see `exclude=`); ask for fewer directions."
+            )
         basis.append(rest / rest.norm())
-    lengths = directions.double().norm(dim=1, keepdim=True)
     return (torch.stack(basis) * lengths).to(directions.dtype)
 
 

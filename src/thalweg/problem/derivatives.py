@@ -1,0 +1,118 @@
+r"""The mean loss over the data and its derivatives, as functions of one weight vector.
+
+Totals over batches are divided by the number of losses in a pass, in this one place:
+$L = \frac1N \sum_i \ell_i$, $\nabla L = \frac1N \sum_i \nabla \ell_i$, $\nabla^2 L\,v = \frac1N \sum_i \nabla^2
+\ell_i\,v$.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from thalweg.problem.data import Batches
+from thalweg.problem.network import Network
+from thalweg.problem.tree import batch_size
+
+
+class Objective:
+    """A network's loss over batches; with recalibrated statistics it has values and no derivatives."""
+
+    def __init__(self, network: Network, data: Batches) -> None:
+        self.network, self.data = network, data
+        self._count: int | None = data.num_examples if network.head.step is None else None
+
+    def moved(self, network: Network) -> Objective:
+        """The same over another network of the same kind."""
+        other = Objective(network, self.data)
+        other._count = self._count
+        return other
+
+    def loss(self, theta: Tensor) -> Tensor:
+        """Mean loss, differentiable."""
+        self.recalibrate(theta)
+        return torch.stack([self._total(theta, batch) for batch in self.data.iterate()]).sum() / self.count()
+
+    def losses(self, theta: Tensor) -> Tensor:
+        """Per-example losses, differentiable."""
+        self.recalibrate(theta)
+        return torch.cat([self._values(theta, batch) for batch in self.data.iterate()])
+
+    def gradient(self, theta: Tensor) -> Tensor:
+        """One forward and backward pass, with the graph of one batch at a time."""
+        self._differentiable()
+        theta = theta.detach().requires_grad_(True)
+        total = torch.zeros_like(theta)
+        with torch.enable_grad():
+            for batch in self.data.iterate():
+                loss = self._total(theta, batch)
+                if loss.requires_grad:  # else a loss of this batch that no weight changes smoothly (counts, signs)
+                    total += torch.autograd.grad(loss, theta)[0]
+        return total / self.count()
+
+    def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
+        """By double backward, one batch's graph at a time; attention by the kernel that has second derivatives."""
+        self._differentiable()
+        _no_weight_norm(self.network.head.model)
+        theta = theta.detach().requires_grad_(True)
+        product = torch.zeros_like(theta)
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+            for batch in self.data.iterate():
+                loss = self._total(theta, batch)
+                if not loss.requires_grad:
+                    continue
+                (g,) = torch.autograd.grad(loss, theta, create_graph=True)
+                if g.requires_grad:  # a piecewise linear loss has a constant gradient, without a graph
+                    product += torch.autograd.grad((g * v).sum(), theta, materialize_grads=True)[0]
+        return product / self.count()
+
+    def recalibrate(self, theta: Tensor) -> None:
+        """Stand at `theta` with batch-norm statistics of its own, where the problem asks for these."""
+        if not self.network.recalibrates:
+            return
+        if theta.requires_grad and torch.is_grad_enabled():
+            self._differentiable()
+        with torch.no_grad():
+            self.network.load(theta.unsqueeze(0), 1)
+            self.network.recalibrate(self.data.iterate())
+
+    def count(self) -> int:
+        """What a mean divides by: the number of losses in a pass (a step may return one per token)."""
+        if self._count is None:
+            with torch.no_grad():
+                theta = self.network.theta
+                values = [(self.network.at(theta, batch)["loss"], batch) for batch in self.data.iterate()]
+            self._count = sum(value.numel() if value.ndim else batch_size(batch) for value, batch in values)
+        return self._count
+
+    def _differentiable(self) -> None:
+        if self.network.recalibrates:
+            raise ValueError(
+                'A loss with batch_norm="recalibrate" has no gradient here, because the statistics depend on the '
+                'weights. Make the problem with batch_norm="running" for gradients.'
+            )
+
+    def _total(self, theta: Tensor, batch: Any) -> Tensor:
+        value = self.network.at(theta, batch)["loss"]
+        return value.sum() if value.ndim else value * batch_size(batch)
+
+    def _values(self, theta: Tensor, batch: Any) -> Tensor:
+        value = self.network.at(theta, batch)["loss"]
+        if value.ndim == 0:
+            raise ValueError("The loss returns the mean over a batch; for per-example losses return one value each.")
+        return value
+
+
+def _no_weight_norm(model: nn.Module) -> None:
+    """Refuse weight normalisation: `torch._weight_norm` returns wrong second derivatives (its gradgradcheck fails)."""
+    for name, module in model.named_modules():
+        hooks = [type(hook).__name__ for hook in module._forward_pre_hooks.values()]
+        if type(module).__name__ == "_WeightNorm" or "WeightNorm" in hooks:
+            raise ValueError(
+                f"`{name.split('.parametrizations')[0]}` has weight normalisation, whose second derivatives PyTorch "
+                "computes wrongly. Fold it into the weights first "
+                "(`torch.nn.utils.parametrize.remove_parametrizations`, or `torch.nn.utils.remove_weight_norm`)."
+            )
