@@ -17,10 +17,17 @@ import xarray as xr
 from thalweg import schema
 
 MESHES = (".vtu", ".vtk", ".ply", ".obj", ".stl")
+VOLUMES = MESHES[:2]
+_RENAMED = {"coordinates": "thalweg_coordinates"}
+_JSON = "thalweg_json"
 
 
 def to_netcdf(dataset: xr.Dataset, file: str | Path) -> Path:
-    """Write a result as NetCDF 4 (needs the extra `export`); attrs that NetCDF cannot hold become JSON text.
+    """Write a result as NetCDF 4 (needs the extra `export`); `read_netcdf` gives it back as it was.
+
+    Attrs that NetCDF cannot hold become JSON text, and `coordinates`, a word that the format keeps for itself, is
+    written as
+    `thalweg_coordinates`.
 
     Examples
     --------
@@ -30,13 +37,24 @@ def to_netcdf(dataset: xr.Dataset, file: str | Path) -> Path:
     >>> file = to_netcdf(surface, tempfile.mkdtemp() + "/surface.nc")
     >>> bool((xr.load_dataset(file).loss == surface.loss).all())
     True
+    >>> read_netcdf(file).identical(surface)
+    True
     """
     _module("h5netcdf")
     plain = dataset.copy()
     plain.attrs = _texts(dataset.attrs)
     for name in (*dataset.data_vars, *dataset.coords):
         plain[name].attrs = _texts(dataset[name].attrs)
-    return _atomically(Path(file), lambda draft: plain.to_netcdf(draft, engine="h5netcdf"))
+    return _atomically(Path(file).expanduser(), lambda draft: plain.to_netcdf(draft, engine="h5netcdf"))
+
+
+def read_netcdf(file: str | Path) -> xr.Dataset:
+    """Read a result that `to_netcdf` wrote, attrs and all; it fulfils the schema (needs the extra `export`)."""
+    _module("h5netcdf")
+    dataset = xr.load_dataset(Path(file).expanduser(), engine="h5netcdf")
+    for part in (dataset, *(dataset[name] for name in (*dataset.data_vars, *dataset.coords))):
+        part.attrs = _from_texts(part.attrs)
+    return schema.check(dataset)
 
 
 def to_vtk(surface: xr.Dataset, file: str | Path, *, height: str | None = "loss", scale: float = 1.0) -> Path:
@@ -45,36 +63,54 @@ def to_vtk(surface: xr.Dataset, file: str | Path, *, height: str | None = "loss"
     Parameters
     ----------
     surface
-        Two coordinates give quadrilaterals whose third coordinate is `scale` times the variable `height`
-        (`None` for a flat sheet); three coordinates give hexahedra; one gives a line.
+        Two coordinates give quadrilaterals (`.stl`: triangles) whose third coordinate is `scale` times the variable
+        `height` (`None` for a flat sheet); three coordinates give hexahedra and one gives a line, in `.vtu` and `.vtk`
+        only.
     height
-        Heights that are not finite are put at the largest finite one (programs refuse them otherwise); the point data keep the
-        true values. All variables over the grid travel as point data.
+        Heights that are not finite are put where the largest finite one is (programs refuse them otherwise); the point
+        data of `.vtu` and `.vtk` keep the true values, and all variables over the grid.
 
     Raises
     ------
     ValueError
-        For other suffixes, more than three coordinates, or an unknown `height`.
+        For other suffixes, more than three coordinates, a suffix that cannot hold so many, or an unknown `height`.
     """
-    target = Path(file)
+    target = Path(file).expanduser()
+    dims = _mesh_dims(surface, target)
+    data = {str(n): v.transpose(*dims).values.ravel() for n, v in surface.data_vars.items() if set(v.dims) == set(dims)}
+    if height is not None and height not in data:
+        raise ValueError(
+            f"There is no variable {height!r} over {', '.join(dims)} to be the height; "
+            f"the surface has {', '.join(data)}."
+        )
+    kind, corners = _cells(tuple(surface.sizes[dim] for dim in dims))
+    if target.suffix == ".stl":
+        kind, corners = "triangle", np.concatenate([corners[:, [0, 1, 2]], corners[:, [0, 2, 3]]])
+    mesh = _module("meshio").Mesh(
+        _places(surface, dims, data[height] if height is not None and len(dims) < 3 else None, scale),
+        [(kind, corners)],
+        point_data={n: values.astype(float) for n, values in data.items()} if target.suffix in VOLUMES else {},
+    )
+    options = {"binary": True} if target.suffix == ".stl" else {}
+    return _atomically(target, lambda draft: mesh.write(draft, **options))
+
+
+def _mesh_dims(surface: xr.Dataset, target: Path) -> list[str]:
+    """The surface's coordinates, if the format can hold a mesh of them."""
     if target.suffix not in MESHES:
         raise ValueError(f"{target.name} has the suffix {target.suffix!r}; meshes are written as {', '.join(MESHES)}.")
     dims = [dim for dim in schema.coordinates(surface) if dim in surface.dims]
     if not 1 <= len(dims) <= 3:
         raise ValueError(f"The surface has the coordinates {dims}; a mesh has one, two or three.")
-    if height is not None and height not in surface:
-        raise ValueError(f"There is no variable {height!r}; the surface has {', '.join(schema.values(surface))}.")
-    meshio = _module("meshio")
-    data = {str(n): v.transpose(*dims).values.ravel() for n, v in surface.data_vars.items() if set(v.dims) == set(dims)}
-    mesh = meshio.Mesh(
-        _places(surface, dims, data[height] * scale if height is not None and len(dims) < 3 else None),
-        [_cells(tuple(surface.sizes[dim] for dim in dims))],
-        point_data={name: values.astype(float) for name, values in data.items()} if target.suffix in MESHES[:2] else {},
-    )
-    return _atomically(target, lambda draft: mesh.write(draft))
+    if len(dims) != 2 and target.suffix not in VOLUMES:
+        raise ValueError(
+            f"The surface has the coordinates {', '.join(dims)}; {target.suffix} holds faces over two. Write lines and "
+            f"boxes as {' or '.join(VOLUMES)}."
+        )
+    return dims
 
 
-def _places(surface: xr.Dataset, dims: list[str], height: np.ndarray | None) -> np.ndarray:
+def _places(surface: xr.Dataset, dims: list[str], height: np.ndarray | None, scale: float) -> np.ndarray:
     grids = np.meshgrid(*(surface[dim].values for dim in dims), indexing="ij")
     places = np.zeros((grids[0].size, 3))
     for k, grid in enumerate(grids):
@@ -82,7 +118,7 @@ def _places(surface: xr.Dataset, dims: list[str], height: np.ndarray | None) -> 
     if height is not None:
         finite = np.isfinite(height)
         top = height[finite].max() if finite.any() else 0.0
-        places[:, len(dims)] = np.where(finite, height, top)
+        places[:, len(dims)] = scale * np.where(finite, height, top)
     return places
 
 
@@ -97,11 +133,30 @@ def _cells(shape: tuple[int, ...]) -> tuple[str, np.ndarray]:
     return ("quad" if len(shape) == 2 else "hexahedron"), np.stack(cut, axis=-1)
 
 
-def _texts(attrs: dict[str, Any]) -> dict[str, Any]:
-    kept = {}
+def _texts(attrs: dict[Any, Any]) -> dict[str, Any]:
+    """Attrs as NetCDF can hold them, with a note of those that became JSON."""
+    kept: dict[str, Any] = {}
+    encoded = []
     for key, value in attrs.items():
-        kept[key] = value if isinstance(value, (str, int, float)) and not isinstance(value, bool) else json.dumps(value)
-    return kept
+        name = _RENAMED.get(key, str(key))
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+            kept[name] = value
+        else:
+            kept[name] = json.dumps(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value)
+            encoded.append(name)
+    return kept | {_JSON: json.dumps(encoded)} if encoded else kept
+
+
+def _from_texts(attrs: dict[Any, Any]) -> dict[str, Any]:
+    """Inverse of `_texts`."""
+    encoded = json.loads(attrs.get(_JSON, "[]"))
+    names = {there: here for here, there in _RENAMED.items()}
+    found = {}
+    for key, value in attrs.items():
+        if key != _JSON:
+            plain = value.item() if isinstance(value, np.generic) else value
+            found[names.get(key, key)] = json.loads(plain) if key in encoded else plain
+    return found
 
 
 def _atomically(target: Path, write: Callable[[Path], object]) -> Path:

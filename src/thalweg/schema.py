@@ -6,8 +6,8 @@ Kinds
 -----
 `surface`
     One or more quantities over a regular grid of a subspace. `attrs["coordinates"]` names the grid's dims in order
-    (`["alpha", "beta"]` on a plane, `["alpha"]` on a line, `["t"]` on a curve). Each data variable says its part in
-    `attrs["role"]`:
+    (`["alpha", "beta"]` on a plane, `["alpha"]` on a line, `["t"]` on a curve), `attrs["origin"]` what lies at zero.
+    Each data variable says its part in `attrs["role"]`:
 
     - `value`: a mean over examples, dims = the coordinates. `attrs["metric"]` (`loss`, `accuracy`, ...),
       `attrs["split"]` (`train` or `test`), `attrs["at_origin"]` (the same quantity at the subspace's origin).
@@ -79,54 +79,88 @@ def values(surface: xr.Dataset) -> list[str]:
     return sorted(names, key=lambda n: (surface[n].attrs["split"] != "train", surface[n].attrs["metric"] != "loss"))
 
 
+def at_model(surface: xr.Dataset) -> bool:
+    """Whether coordinates zero are the model itself (`attrs["origin"]`) and not, say, the mean of a path."""
+    return surface.attrs.get("origin", "model") == "model"
+
+
 def value_name(metric: str, split: str) -> str:
     """Name of the variable that holds `metric` on `split`: `loss`, `test_loss`."""
     return metric if split == "train" else f"{split}_{metric}"
 
 
 def _check_surface(ds: xr.Dataset) -> None:
-    if "coordinates" not in ds.attrs:
-        raise SchemaError("A surface names its grid's dims in attrs['coordinates'], for example ['alpha', 'beta'].")
-    dims = coordinates(ds)
+    dims = _need_coordinates(ds)
     for dim in dims:
         _need(ds, ds.coords, dim, "coordinate")
-        axis = ds[dim].values
-        if axis.ndim != 1 or not np.all(np.isfinite(axis)) or not np.all(np.diff(axis) > 0):
-            raise SchemaError(f"Coordinate `{dim}` must be finite and strictly increasing.")
+        axis = ds[dim]
+        numeric = axis.dtype.kind in "iuf"
+        if axis.dims != (dim,) or not numeric or not np.isfinite(axis).all() or not (np.diff(axis.values) > 0).all():
+            raise SchemaError(f"Coordinate `{dim}` must be a list of numbers, finite and strictly increasing.")
+    for name, var in ds.data_vars.items():
+        _check_variable(ds, str(name), var, dims)
     if not values(ds):
         raise SchemaError("A surface needs at least one variable with attrs['role'] == 'value'.")
-    for name, var in ds.data_vars.items():
-        role = var.attrs.get("role")
-        if role not in ROLES:
-            raise SchemaError(f"Variable `{name}` has role {role!r}; expected one of {', '.join(ROLES)}.")
-        if tuple(var.dims[: len(dims)]) != dims:
-            raise SchemaError(f"Variable `{name}` has dims {var.dims}; expected them to begin with {dims}.")
-        if role == "value":
-            for key in ("metric", "split", "long_name", "units"):
-                if key not in var.attrs:
-                    raise SchemaError(f"Variable `{name}` lacks attrs[{key!r}].")
-        if role == "standard_error" and var.attrs.get("of") not in ds:
-            raise SchemaError(f"Variable `{name}` must say in attrs['of'] whose standard error it is.")
+
+
+def _check_variable(ds: xr.Dataset, name: str, var: xr.DataArray, dims: tuple[str, ...]) -> None:
+    role = var.attrs.get("role")
+    if role not in ROLES:
+        raise SchemaError(f"Variable `{name}` has role {role!r}; expected one of {', '.join(ROLES)}.")
+    further = {"gradient": ("coordinate",), "per_example": tuple(map(str, var.dims[-1:]))}.get(role, ())
+    if tuple(var.dims) != (*dims, *further) or len(var.dims) != len(dims) + (role in ("gradient", "per_example")):
+        more = {"gradient": " and `coordinate`", "per_example": " and one for the examples"}.get(role, "")
+        raise SchemaError(f"Variable `{name}` has dims {var.dims}; a {role} has {dims}{more}, in this order.")
+    if role == "value":
+        for key in ("metric", "split", "long_name", "units"):
+            if key not in var.attrs:
+                raise SchemaError(f"Variable `{name}` lacks attrs[{key!r}].")
+    if role == "standard_error" and var.attrs.get("of") not in ds:
+        raise SchemaError(f"Variable `{name}` must say in attrs['of'] whose standard error it is.")
 
 
 def _check_path(ds: xr.Dataset) -> None:
-    for dim in coordinates(ds):
+    dims = _need_coordinates(ds)
+    for dim in dims:
         _need(ds, ds.data_vars, dim, "position")
     _need(ds, ds.data_vars, "distance", "variable")
-    _one_dimensional(ds, [*coordinates(ds), "distance"], "step")
+    _one_dimensional(ds, [*dims, "distance"], "step")
 
 
 def _check_trajectory(ds: xr.Dataset) -> None:
-    for name in ("theta", "loss", "learning_rate"):
-        _need(ds, ds.data_vars, name, "variable")
-    if ds["theta"].dims != ("step", "weight"):
-        raise SchemaError(f"`theta` has dims {ds['theta'].dims}; expected ('step', 'weight').")
-    _one_dimensional(ds, ["loss", "learning_rate"], "step")
+    _need_variables(ds, {"theta": ("step", "weight"), "loss": ("step",), "learning_rate": ("step",)})
+    _need(ds, ds.coords, "step", "coordinate")
 
 
 def _check_components(ds: xr.Dataset) -> None:
-    for name in ("component", "mean", "explained_variance_ratio", "score"):
+    _need_variables(
+        ds,
+        {
+            "component": ("axis", "weight"),
+            "mean": ("weight",),
+            "explained_variance_ratio": ("axis",),
+            "score": ("step", "axis"),
+        },
+    )
+
+
+def _need_coordinates(ds: xr.Dataset) -> tuple[str, ...]:
+    kind = ds.attrs["kind"]
+    if "coordinates" not in ds.attrs:
+        raise SchemaError(f"A {kind} names its dims in attrs['coordinates'], for example ['alpha', 'beta'].")
+    dims = coordinates(ds)
+    if not dims or not all(isinstance(dim, str) for dim in dims):
+        raise SchemaError(
+            f"attrs['coordinates'] of a {kind} is {ds.attrs['coordinates']!r}; expected names of its dims."
+        )
+    return dims
+
+
+def _need_variables(ds: xr.Dataset, wanted: dict[str, tuple[str, ...]]) -> None:
+    for name, dims in wanted.items():
         _need(ds, ds.data_vars, name, "variable")
+        if ds[name].dims != dims:
+            raise SchemaError(f"`{name}` has dims {ds[name].dims}; expected {dims}.")
 
 
 def _need(ds: xr.Dataset, where: Iterable[Hashable], name: str, what: str) -> None:

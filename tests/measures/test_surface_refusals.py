@@ -170,3 +170,24 @@ def test_a_metric_of_the_test_data_is_measured_or_refused_in_the_words_of_its_li
         tw.loss_surface(problem, line, extent=1.0, points=3, metrics=["typo"])
     for name in str(refusal.value).split("measures ")[1].rstrip(".").split(", "):
         assert name in tw.loss_surface(problem, line, extent=1.0, points=3, metrics=[name])
+
+
+def test_a_bare_model_is_told_to_be_wrapped():
+    for ask in (lambda m: tw.loss_surface(m, None), lambda m: tw.describe_cost(m, 10)):
+        with pytest.raises(TypeError, match="ModuleProblem"):
+            ask(nn.Linear(2, 1))
+
+
+def test_no_subspace(bowl):
+    refused(bowl, None, TypeError, "random_plane")
+
+
+@pytest.mark.parametrize("dims", [("status", "beta"), ("loss", "beta")])
+def test_a_coordinate_whose_name_the_dataset_needs(bowl, dims):
+    box = tw.Box(np.zeros(2), np.eye(2), dims=dims)
+    refused(bowl, box, ValueError, f"coordinate '{dims[0]}'", extent=1.0, points=3)
+
+
+@pytest.mark.parametrize("num_examples", [5.0, True, "3"])
+def test_a_number_of_examples_that_is_none(bowl, num_examples):
+    refused(bowl, tw.coordinate_plane(bowl), ValueError, "num_examples=", num_examples=num_examples)

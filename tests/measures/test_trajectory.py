@@ -68,6 +68,19 @@ def test_components_are_orthonormal_and_point_the_way_of_the_path(seed, center):
     assert (found.score.values[-1] >= found.score.values[0]).all()
 
 
+@pytest.mark.parametrize("rows", [1, 3, 5])
+@pytest.mark.parametrize("center", ["mean", "last"])
+def test_components_do_not_depend_on_how_many_rows_are_in_memory(monkeypatch, rows, center):
+    from thalweg.measures import trajectory as measure
+
+    theta = walk(4)
+    whole = tw.principal_components(trajectory(theta), 3, center)
+    monkeypatch.setattr(measure, "_BLOCK_BYTES", rows * 8 * theta.shape[1])
+    parts = tw.principal_components(trajectory(theta), 3, center)
+    for name in whole.data_vars:
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-8, atol=1e-10)
+
+
 def test_all_components_explain_all_the_variance():
     found = tw.principal_components(trajectory(walk(0, num_steps=6)), 5)
     np.testing.assert_allclose(found.explained_variance_ratio.sum(), 1.0, rtol=1e-12)

@@ -62,7 +62,7 @@ def test_a_subset_of_examples_in_a_store_is_the_one_in_memory(tmp_path):
     torch.manual_seed(0)
     problem = tw.ModuleProblem(nn.Linear(3, 2), (torch.randn(30, 3), torch.randint(2, (30,))), loss=F.cross_entropy)
     line = tw.random_line(problem)
-    asked = {"extent": 1.0, "points": 5, "num_examples": 7, "seed": 3, "per_example": True, "gradient": True}
+    asked = {"extent": 1.0, "points": 5, "num_examples": 7, "seed": 3, "per_example": True}
     xr.testing.assert_equal(
         tw.loss_surface(problem, line, **asked), tw.loss_surface(problem, line, store=tmp_path / "s.zarr", **asked)
     )
@@ -91,9 +91,9 @@ def test_no_point_is_computed_twice(tmp_path):
         tw.loss_surface(problem, plane, store=tmp_path / "s.zarr", **GRID)
     problem.fail_after = np.inf
     tw.loss_surface(problem, plane, store=tmp_path / "s.zarr", **GRID)
-    assert problem.points_seen == 6 * 5 + 2  # and the origin once in each run
+    assert problem.points_seen == 6 * 5 + 2 * 3  # and in each run the origin and the two points that tell the function
     tw.loss_surface(problem, plane, store=tmp_path / "s.zarr", **GRID)
-    assert problem.points_seen == 6 * 5 + 3
+    assert problem.points_seen == 6 * 5 + 3 * 3
 
 
 @pytest.mark.parametrize("fail_after", [1, 100, 200, 320, 400, 480])
@@ -120,7 +120,7 @@ def test_an_interrupted_adaptive_surface_equals_an_uninterrupted_one(tmp_path, f
 def test_a_grid_still_being_computed_loads_with_nan_where_nothing_is_yet(tmp_path):
     problem = in_blocks()
     plane = tw.coordinate_plane(problem)
-    problem.fail_after = 11
+    problem.fail_after = 3 + 10
     with pytest.raises(KeyboardInterrupt):
         tw.loss_surface(problem, plane, store=tmp_path / "s.zarr", **GRID)
     part = tw.load(tmp_path / "s.zarr")
@@ -140,7 +140,7 @@ def test_a_block_without_one_number_counts_as_done(tmp_path, value):
         found = tw.loss_surface(problem, plane, store=tmp_path / "s.zarr", **GRID)
         np.testing.assert_array_equal(found.loss, value)
         assert found.attrs["complete"]
-    assert problem.points_seen == 30 + 2
+    assert problem.points_seen == 30 + 2 * 3
 
 
 def test_litter_of_killed_writers_is_swept_but_not_that_of_live_ones(tmp_path):
@@ -225,7 +225,7 @@ OTHERS = {
     "num_examples": (lambda: (problem_of(), None, {"num_examples": 9}), "num_examples"),
     "metrics": (lambda: (problem_of(), None, {"metrics": []}), "metrics"),
     "adaptive": (lambda: (problem_of(), None, {"adaptive": 0.1}), "adaptive"),
-    "gradient": (lambda: (problem_of(), None, {"gradient": True}), "gradient"),
+    "gradient": (lambda: (problem_of(), None, {"gradient": True, "num_examples": None}), "gradient"),
     "per_example": (lambda: (problem_of(), None, {"per_example": True}), "per_example"),
 }
 
@@ -322,3 +322,34 @@ def test_an_infinite_or_undefined_origin_can_be_stored(tmp_path):
         found = tw.loss_surface(problem, tw.Line([0.0], [1.0]), extent=1.0, points=3, store=tmp_path / f"{value}.zarr")
         np.testing.assert_array_equal(found.loss, [-1.0, value, 1.0])
         np.testing.assert_equal(found.loss.attrs["at_origin"], value)
+
+
+def test_nothing_is_left_beside_the_study_not_even_after_a_refusal(tmp_path):
+    problem = problem_of()
+    line = tw.random_line(problem)
+    tw.loss_surface(problem, line, extent=1.0, points=3, store=tmp_path / "s.zarr", name="a/b")
+    with pytest.raises(StoreMismatchError):
+        tw.loss_surface(problem, line, extent=2.0, points=3, store=tmp_path / "s.zarr", name="a/b")
+    assert [f.name for f in tmp_path.iterdir()] == ["s.zarr"]
+
+
+def test_a_half_filled_grid_goes_on_where_its_locks_were_not_copied_along(tmp_path):
+    problem = in_blocks()
+    plane = tw.coordinate_plane(problem)
+    problem.fail_after = 13
+    with pytest.raises(KeyboardInterrupt):
+        tw.loss_surface(problem, plane, store=tmp_path / "s.zarr", **GRID)
+    problem.fail_after = np.inf
+    (tmp_path / "there").mkdir()
+    (tmp_path / "s.zarr").rename(tmp_path / "there" / "s.zarr")
+    found = tw.loss_surface(problem, plane, store=tmp_path / "there" / "s.zarr", **GRID)
+    np.testing.assert_array_equal(found.loss, tw.loss_surface(problem, plane, **GRID).loss)
+    assert [f.name for f in (tmp_path / "there").iterdir()] == ["s.zarr"]
+
+
+def test_another_function_that_agrees_at_the_origin_is_not_mixed_in(tmp_path):
+    made = [tw.FunctionProblem(lambda x, k=k: torch.where(x > 50.1, k * x, x), theta=[50.0]) for k in (2, 3)]
+    line = tw.Line([50.0], [1.0])
+    tw.loss_surface(made[0], line, extent=1.0, points=5, store=tmp_path / "s.zarr")
+    with pytest.raises(StoreMismatchError, match=r"`loss` was|function"):
+        tw.loss_surface(made[1], line, extent=1.0, points=5, store=tmp_path / "s.zarr")

@@ -21,11 +21,11 @@ SCRIPT = """
 import os, sys, time
 import torch
 import thalweg as tw
-from thalweg.measures import surface
+from thalweg.measures import layout
 
 torch.set_num_threads(1)
 store, log, adaptive, nap, seconds = sys.argv[1], open(sys.argv[2], "a", buffering=1), *map(float, sys.argv[3:])
-surface._BLOCK_SECONDS = seconds
+layout._BLOCK_SECONDS = seconds
 torch.manual_seed(0)
 model = torch.nn.Linear(2, 1, bias=False).double()
 inputs = torch.randn(8, 2, dtype=torch.float64)

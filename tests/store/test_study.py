@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 import thalweg as tw
 from thalweg.schema import SchemaError
-from thalweg.store import results, study
+from thalweg.store import results, study, tree
 
 SPECIAL = st.floats(allow_nan=True, allow_infinity=True, width=32)
 JSON = st.one_of(
@@ -367,3 +367,22 @@ def test_a_tilde_is_the_home_folder_or_refused_but_no_folder_named_tilde(surface
         xr.testing.assert_identical(tw.load("~/s.zarr"), surface)
         assert (home / "s.zarr").exists()
     assert list(here.iterdir()) == []
+
+
+def test_the_old_result_of_a_save_killed_between_its_renames_comes_back(surface, tmp_path, monkeypatch):
+    """It was put aside, and the new one never took its place: found when it is missed, a minute later."""
+    store = tw.save(surface, tmp_path / "s.zarr", "deep/a")
+    _, retired = tree.drafts(store, "deep/a")
+    os.rename(store / "deep" / "a", retired)
+    with pytest.raises(KeyError):
+        tw.load(store, "deep/a")
+    monkeypatch.setattr(tree, "_MINUTE", -1.0)
+    xr.testing.assert_identical(tw.load(store, "deep/a"), surface)
+    assert [p.name for p in tmp_path.iterdir()] == ["s.zarr"]
+
+
+@pytest.mark.parametrize("write", ABOVE)
+def test_a_name_that_holds_others_is_refused_by_the_names_it_holds(surface, tmp_path, write):
+    store = tw.save(surface, tmp_path / "s.zarr", "surface/a")
+    with pytest.raises(FileExistsError, match="`surface/a`"):
+        ABOVE[write](surface, store)

@@ -1,12 +1,14 @@
 r"""What a training path looks like: its principal plane, and where it lies relative to any plane.
 
-Principal components come from the Gram matrix of the recorded weights (steps x steps), so that a network of any size needs only
-two rows in memory at a time. The share of variance that they explain says little by itself: the path of a random walk in high dimensions
-gives $6/\pi^2 \approx 61\%$ for the first component (Antognini & Sohl-Dickstein 2018, arXiv:1806.08805).
+Principal components come from the Gram matrix of the recorded weights (steps x steps), built from two blocks of rows at
+a time, so that a long run of a large network that stays on disk needs no more memory than that. The share of variance
+that they explain says little by itself: the path of a random walk in high dimensions gives $6/\pi^2 \approx 61\%$ for
+the first component (Antognini & Sohl-Dickstein 2018, arXiv:1806.08805).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -19,13 +21,14 @@ from thalweg.store import provenance
 from thalweg.subspaces import Box, Plane
 
 Center = Literal["mean", "last"]
+_BLOCK_BYTES = 2**28
 
 
 def principal_components(trajectory: xr.Dataset, num_components: int = 2, center: Center = "mean") -> xr.Dataset:
     r"""Directions in which a trajectory varies most.
 
-    With $W$ the weights of $T$ steps less the centre, $W W^T = Q \Lambda Q^T$; component $k$ is $W^T q_k / \sqrt{\lambda_k}$ and
-    explains $\lambda_k / \sum_j \lambda_j$ of the variance.
+    With $W$ the weights of $T$ steps less the centre, $W W^T = Q \Lambda Q^T$; component $k$ is
+    $W^T q_k / \sqrt{\lambda_k}$ and explains $\lambda_k / \sum_j \lambda_j$ of the variance.
 
     Parameters
     ----------
@@ -34,13 +37,14 @@ def principal_components(trajectory: xr.Dataset, num_components: int = 2, center
     num_components
         At most $T - 1$.
     center
-        `"mean"` of all steps (principal component analysis), or the `"last"` step (Li et al. 2018), so that the end lies in the plane.
+        `"mean"` of all steps (principal component analysis), or the `"last"` step (Li et al. 2018), so that the end
+        lies in the plane.
 
     Returns
     -------
     Dataset
-        Kind `components`: `component(axis, weight)` of unit length, `mean(weight)` (the centre), `explained_variance_ratio(axis)`,
-        `score(step, axis)`.
+        Kind `components`: `component(axis, weight)` of unit length, `mean(weight)` (the centre),
+        `explained_variance_ratio(axis)`, `score(step, axis)`.
 
     Raises
     ------
@@ -52,30 +56,28 @@ def principal_components(trajectory: xr.Dataset, num_components: int = 2, center
     num_steps = theta.sizes["step"]
     if not 1 <= num_components <= num_steps - 1:
         raise ValueError(
-            f"{num_components} principal components need at least {num_components + 1} recorded steps; the trajectory has {num_steps}."
+            f"{num_components} principal components need at least {num_components + 1} recorded steps; the trajectory "
+            f"has {num_steps}."
         )
-    if center not in ("mean", "last"):
-        raise ValueError(f"center={center!r}; expected 'mean' or 'last'.")
-    rows = [_row(theta, k) for k in range(num_steps)]
-    middle = np.mean(rows, axis=0) if center == "mean" else rows[-1].copy()
-    if not np.isfinite(middle).all() or not all(np.isfinite(row).all() for row in rows):
-        raise ValueError("The trajectory has non-finite weights: the run diverged. Take the steps before that: `.isel(step=slice(k))`.")
-    offsets = np.stack(rows) - middle
-    eigenvalues, vectors = np.linalg.eigh(offsets @ offsets.T)
+    middle = _centre(theta, center)
+    eigenvalues, vectors = np.linalg.eigh(_gram(theta, middle))
     order = np.argsort(eigenvalues)[::-1]
     eigenvalues, vectors = np.clip(eigenvalues[order], 0.0, None), vectors[:, order]
     if not eigenvalues[num_components - 1] > 1e-12 * max(eigenvalues[0], 1e-300):
         raise ValueError(f"The trajectory moves in fewer than {num_components} directions; ask for fewer components.")
-    chosen = vectors[:, :num_components]
-    components = (offsets.T @ chosen / np.sqrt(eigenvalues[:num_components])).T
-    signs = np.where((offsets @ components.T)[-1] < (offsets @ components.T)[0], -1.0, 1.0)
+    weights = vectors[:, :num_components] / np.sqrt(eigenvalues[:num_components])
+    components = np.zeros((num_components, theta.sizes["weight"]))
+    for rows in _blocks(theta):
+        components += weights[rows].T @ (_several(theta, rows) - middle)
+    scores = np.concatenate([(_several(theta, rows) - middle) @ components.T for rows in _blocks(theta)])
+    signs = np.where(scores[-1] < scores[0], -1.0, 1.0)
     components *= signs[:, None]
     dataset = xr.Dataset(
         {
             "component": (("axis", "weight"), components),
             "mean": ("weight", middle),
             "explained_variance_ratio": ("axis", eigenvalues[:num_components] / eigenvalues.sum()),
-            "score": (("step", "axis"), offsets @ components.T),
+            "score": (("step", "axis"), scores * signs),
         },
         {"step": trajectory["step"], "axis": np.arange(1, num_components + 1)},
         {"kind": "components", "center": center, **provenance()},
@@ -86,12 +88,14 @@ def principal_components(trajectory: xr.Dataset, num_components: int = 2, center
 def principal_plane(trajectory: xr.Dataset, center: Center = "mean") -> Plane:
     """The plane of the first two principal components of a trajectory, in units of distance in weight space.
 
-    `plane.info["explained_variance_ratio"]` tells how much of the path it holds; `plane.anchors` are the projected steps, so that
+    `plane.info["explained_variance_ratio"]` tells how much of the path it holds; `plane.anchors` are the projected
+    steps, so that
     `loss_surface(problem, plane)` covers the path.
     """
     found = principal_components(trajectory, 2, center)
     dtype = torch.as_tensor(trajectory["theta"][:1, :1].values).dtype
-    origin, (u, v) = torch.as_tensor(found["mean"].values).to(dtype), torch.as_tensor(found["component"].values).to(dtype)
+    origin = torch.as_tensor(found["mean"].values).to(dtype)
+    u, v = torch.as_tensor(found["component"].values).to(dtype)
     ratios = [round(float(r), 6) for r in found["explained_variance_ratio"]]
     info = {
         "kind": "principal",
@@ -113,8 +117,8 @@ def project_trajectory(trajectory: xr.Dataset, plane: Box, problem: Problem | No
     plane
         Any line, plane or box.
     problem
-        If given, loss and metrics are measured at the true points (`loss`) and at their projections (`projected_loss`): what a
-        contour shows under the path is the second.
+        If given, loss and metrics are measured at the true points (`loss`) and at their projections (`projected_loss`):
+        what a contour shows under the path is the second.
 
     Returns
     -------
@@ -144,6 +148,48 @@ def project_trajectory(trajectory: xr.Dataset, plane: Box, problem: Problem | No
     return schema.check(path)
 
 
+def _centre(theta: xr.DataArray, center: Center) -> np.ndarray:
+    """Mean of all rows or the last one, every row being finite."""
+    if center not in ("mean", "last"):
+        raise ValueError(f"center={center!r}; expected 'mean' or 'last'.")
+    total = np.zeros(theta.sizes["weight"])
+    for rows in _blocks(theta):
+        block = _several(theta, rows)
+        if not np.isfinite(block).all():
+            raise ValueError(
+                "The trajectory has non-finite weights: the run diverged. Take the steps before that: "
+                "`.isel(step=slice(k))`."
+            )
+        total += block.sum(axis=0)
+    num_steps = theta.sizes["step"]
+    return total / num_steps if center == "mean" else _row(theta, num_steps - 1)
+
+
+def _gram(theta: xr.DataArray, middle: np.ndarray) -> np.ndarray:
+    """Inner products of the rows less the centre, with two blocks of them in memory at a time."""
+    gram = np.zeros((theta.sizes["step"],) * 2)
+    blocks = list(_blocks(theta))
+    for k, rows in enumerate(blocks):
+        block = _several(theta, rows) - middle
+        gram[rows, rows] = block @ block.T
+        for others in blocks[:k]:
+            gram[rows, others] = block @ (_several(theta, others) - middle).T
+            gram[others, rows] = gram[rows, others].T
+    return gram
+
+
+def _blocks(theta: xr.DataArray) -> Iterator[slice]:
+    """Slices of rows that take at most `_BLOCK_BYTES` each (and at least one row)."""
+    num_steps = theta.sizes["step"]
+    size = max(1, _BLOCK_BYTES // (8 * max(1, theta.sizes["weight"])))
+    for start in range(0, num_steps, size):
+        yield slice(start, min(start + size, num_steps))
+
+
+def _several(theta: xr.DataArray, rows: slice) -> np.ndarray:
+    return np.asarray(theta[rows].values, dtype=np.float64)
+
+
 class _Rows:
     """Recorded weights by number, read when they are asked for."""
 
@@ -162,7 +208,8 @@ def _add_losses(path: xr.Dataset, theta: xr.DataArray, coords: np.ndarray, plane
 
     if theta.sizes["weight"] != problem.num_weights:
         raise ValueError(
-            f"The trajectory has {theta.sizes['weight']} weights, the problem {problem.num_weights}; they belong to different networks."
+            f"The trajectory has {theta.sizes['weight']} weights, the problem {problem.num_weights}; they belong to "
+            "different networks."
         )
     true = problem.measure(_Rows(theta, problem.theta)).values
     projected = problem.measure(GridPoints(plane, coords, problem.theta)).values

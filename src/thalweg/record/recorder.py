@@ -13,7 +13,7 @@ import zarr
 from torch import nn
 
 from thalweg.store import load, provenance
-from thalweg.store.study import ensure_groups, group_path
+from thalweg.store.tree import clean, ensure_groups, group_path, refuse_nested, study_path
 from thalweg.weights import Layout
 
 _CHUNK = 2**24
@@ -23,7 +23,8 @@ _ROWS = 1024
 class Recorder:
     """Records a plain training loop: attach it, train as always, close it.
 
-    Every `every`-th optimizer step (and the start, and the end) the trainable weights are appended to a study as one row of
+    Every `every`-th optimizer step (and the start, and the end) the trainable weights are appended to a study as one
+    row of
     `theta(step, weight)`, with the loss last told to `log` and the learning rate. A row is on disk before the next step
     begins; a run that is killed leaves all rows recorded so far.
 
@@ -53,32 +54,38 @@ class Recorder:
     """
 
     def __init__(self, study: str | Path, name: str = "trajectory", *, overwrite: bool = False) -> None:
-        self.study, self.name = Path(study), name
-        folder = group_path(self.study, name)
-        if folder.exists() and not overwrite:
-            raise FileExistsError(f"{study} already holds a result `{name}`. Pass overwrite=True, or another name.")
+        self.study, self.name, self._overwrite = study_path(study), clean(name), overwrite
+        self._refuse_existing()
         self._step = self._rows = 0
+        self._rate: Any = float("nan")
         self._recorded = -1
-        self._loss = float("nan")
+        self._loss: Any = float("nan")
         self._handle: Any = None
 
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 1) -> Self:
         """Record `model` now, and after every `every`-th `optimizer.step()`. The training loop stays as it is."""
         if self._handle is not None:
             raise RuntimeError("This recorder is attached already; `close()` it, or make another.")
+        if self._rows:
+            raise RuntimeError(
+                f"This recorder has written its trajectory `{self.name}` and is closed. For a further phase of "
+                'training make another: Recorder(study, name="...").'
+            )
         if not (isinstance(every, int) and every >= 1):
             raise ValueError(f"every={every!r}; expected a whole number of at least 1.")
         self._model, self._optimizer, self._every = model, optimizer, every
         self._layout = Layout.of(model)
         if self._layout.num_weights == 0:
             raise ValueError("The model has no trainable parameters to record.")
+        _need_own_optimizer(model, optimizer)
+        self._rate = _rate(optimizer)
         self._create()
         self._record()
         self._handle = optimizer.register_step_post_hook(self._after_step)
         return self
 
     def log(self, loss: Any) -> None:
-        """Tell the current loss; it is recorded with the next row. Reading it waits for the device, so only then is it read."""
+        """Tell the current loss, recorded with the next row (and read only then: reading waits for the device)."""
         self._loss = loss.detach() if isinstance(loss, torch.Tensor) else loss
 
     def close(self) -> None:
@@ -97,15 +104,26 @@ class Recorder:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _after_step(self, *_: Any) -> None:
         self._step += 1
+        self._rate = _rate(self._optimizer)  # now: a scheduler moves it before the row of `close` is written
         if self._step % self._every == 0:
             self._record()
 
+    def _refuse_existing(self) -> None:
+        refuse_nested(self.study, self.name)
+        if group_path(self.study, self.name).exists() and not self._overwrite:
+            raise FileExistsError(
+                f"{self.study} already holds a result `{self.name}`. Pass overwrite=True, or another name."
+            )
+
     def _create(self) -> None:
+        self._refuse_existing()
         ensure_groups(self.study, self.name)
         group = zarr.open_group(str(self.study), path=self.name, mode="w")
         dtype = str(self._layout.dtype).removeprefix("torch.")
@@ -118,7 +136,7 @@ class Recorder:
         optimizer = type(self._optimizer).__name__
         about = provenance(model=model, optimizer=optimizer, num_weights=n, every=self._every, dtype=dtype)
         group.attrs.update({"kind": "trajectory", "title": f"Training of {model} with {optimizer}", **about})
-        self._arrays = {key: group[key] for key in ("theta", "loss", "learning_rate", "step")}
+        self._arrays: dict[str, Any] = {key: group[key] for key in ("theta", "loss", "learning_rate", "step")}
 
     def _record(self) -> None:
         """Append one row, `step` last: a row without it does not count. Space is made for many rows at a time."""
@@ -126,7 +144,7 @@ class Recorder:
         row = {
             "theta": theta,
             "loss": float(self._loss),
-            "learning_rate": float(self._optimizer.param_groups[0]["lr"]),
+            "learning_rate": float(self._rate),
             "step": self._step,
         }
         k = self._rows
@@ -136,6 +154,21 @@ class Recorder:
                 array.resize((k + _ROWS, *array.shape[1:]))
             array[k] = np.asarray(value, dtype=array.dtype)
         self._rows, self._recorded, self._loss = k + 1, self._step, float("nan")
+
+
+def _rate(optimizer: torch.optim.Optimizer) -> Any:
+    """Learning rate of the first group; a tensor is copied, and read only when a row is written."""
+    rate = optimizer.param_groups[0]["lr"]
+    return rate.detach().clone() if isinstance(rate, torch.Tensor) else rate
+
+
+def _need_own_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    own = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
+    if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+        raise ValueError(
+            "The optimizer moves none of this model's trainable parameters, so every row would be the same. Attach the "
+            "optimizer that trains this model (made after it was moved to its device)."
+        )
 
 
 def _growing(

@@ -1,12 +1,13 @@
 """A grid that is filled block by block, in memory or in a zarr store that survives being killed.
 
-In a store each block is one chunk of every variable. A block is claimed with a file lock (freed by the system when its holder
-dies), its values are written, and last its `status` is set. So a block either counts as known, with all its values on disk, or is
-computed again; and several processes on one store share the blocks without knowing of each other.
+In a store each block is one chunk of every variable. A block is claimed with a file lock (freed by the system when its
+holder dies), its values are written, and last its `status` is set. So a block either counts as known, with all its
+values on disk, or is computed again; and several processes on one store share the blocks without knowing of each other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -20,7 +21,8 @@ import numpy as np
 import zarr
 from filelock import FileLock, Timeout
 
-from thalweg.store.study import EVALUATED, INTERPOLATED, PENDING, STATUS, ensure_groups, group_path, plain, sweep
+from thalweg.store.study import EVALUATED, INTERPOLATED, PENDING, STATUS, plain
+from thalweg.store.tree import attrs_of, ensure_groups, group_path, reading, refuse_foreign, refuse_nested, sweep
 
 Block = tuple[slice, ...]
 
@@ -95,11 +97,12 @@ class StoredGrid(Grid):
         variables: Mapping[str, tuple[int, ...]],
     ) -> None:
         super().__init__(shape, block, variables)
-        self._group = zarr.open_group(str(study), path=name, mode="r+")
-        self._arrays = {n: self._group[n] for n in (*variables, STATUS)}
         self._locks = lock_folder(study, name)
         sweep(group_path(study, name))
-        self.refresh()
+        with reading(study, name):
+            self._group: Any = zarr.open_group(str(study), path=name, mode="r+")
+            self._arrays: dict[str, Any] = {n: self._group[n] for n in (*variables, STATUS)}
+            self.refresh()
 
     @staticmethod
     def create(
@@ -163,6 +166,8 @@ class StoredGrid(Grid):
         if "complete" not in self._group.attrs:
             self._group.attrs.update({"complete": True} | {key: plain(value) for key, value in attrs.items()})
         shutil.rmtree(self._locks, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another grid's locks lie there
+            self._locks.parent.rmdir()
 
     def _read(self, block: Block) -> None:
         self.status[block] = self._arrays[STATUS][block]
@@ -172,41 +177,66 @@ class StoredGrid(Grid):
 
 @contextmanager
 def creation(study: Path, name: str) -> Iterator[dict[str, Any] | None]:
-    """Under a lock: the attrs of the grid that exists under `name`, or None if it is to be created."""
+    """The attrs of the grid that exists under `name`; or None, under a lock, if it is to be created."""
+    refuse_foreign(study)
+    refuse_nested(study, name)
+    attrs = stored_attrs(study, name)
+    if attrs is not None:
+        yield attrs
+        return
     folder = lock_folder(study, name)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "create.lock"):
-        folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "create.lock")
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # who finishes a grid clears its locks away
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+            break
+    try:
+        refuse_nested(study, name)
         yield stored_attrs(study, name)
+    finally:
+        lock.release()
 
 
 def stored_attrs(study: Path, name: str) -> dict[str, Any] | None:
     """Attrs of a grid in a store, or None if there is none (or only the wreck of one)."""
-    if not (group_path(study, name) / "zarr.json").exists():
-        return None
-    attrs = dict(zarr.open_group(str(study), path=name, mode="r").attrs)
-    return attrs or None
+    return attrs_of(study, name) or None
 
 
 def stored_axes(study: Path, name: str, dims: Sequence[str]) -> dict[str, np.ndarray]:
     """Coordinates of a grid in a store."""
-    group = zarr.open_group(str(study), path=name, mode="r")
-    return {dim: np.asarray(group[dim][:]) for dim in dims}
+    with reading(study, name):
+        group: Any = zarr.open_group(str(study), path=name, mode="r")
+        return {dim: np.asarray(group[dim][:]) for dim in dims}
 
 
 def same_request(stored: Mapping[str, Any], wanted: Mapping[str, Any], where: str) -> None:
     """Refuse to mix two computations in one grid; name what differs."""
     keys = [key for key in {**stored, **wanted} if stored.get(key) != wanted.get(key)]
     if keys:
-        told = "; ".join(f"{key}: stored {_short(stored.get(key))}, asked for {_short(wanted.get(key))}" for key in keys)
+        told = "; ".join(
+            f"{key}: stored {_short(stored.get(key))}, asked for {_short(wanted.get(key))}" for key in keys
+        )
         raise StoreMismatchError(
             f"{where} holds another computation ({told}). Nothing was changed. Choose another `name=` or another store."
         )
 
 
+def same_values(stored: Mapping[str, list[float]], found: Mapping[str, list[float]], where: str) -> None:
+    """Refuse to mix two functions that go by one name: at the same few points they had the same values."""
+    for name, before in stored.items():
+        now = found.get(name, [])
+        size = max((abs(v) for v in before if np.isfinite(v)), default=0.0)
+        if len(now) != len(before) or not np.allclose(now, before, rtol=1e-3, atol=1e-6 * size, equal_nan=True):
+            raise StoreMismatchError(
+                f"{where} holds another computation: at the same points `{name}` was {_short(before)} and is now "
+                f"{_short(now)}. Nothing was changed. Choose another `name=` or another store."
+            )
+
+
 def lock_folder(study: Path, name: str) -> Path:
     """Where the locks of a grid lie: beside the study, since a zarr store holds only arrays."""
-    return study.parent / f".{study.name}.locks" / name.replace("/", "-")
+    return study.parent / f".{study.name}.locks" / name.replace("/", "%")
 
 
 def _array(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
-import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,8 +16,23 @@ import xarray as xr
 import zarr
 
 from thalweg import schema
+from thalweg.store.tree import (
+    attrs_of,
+    clean,
+    drafts,
+    ensure_groups,
+    group_path,
+    is_result,
+    need_study,
+    reading,
+    refuse_nested,
+    study_path,
+    tidy,
+    walk,
+)
 
 STATUS = "status"
+BOOKKEEPING = ("request", "block", "probes")
 PENDING, EVALUATED, INTERPOLATED = 0, 1, 2
 _LAZY_BYTES = 2**30
 
@@ -36,12 +50,14 @@ def provenance(**facts: Any) -> dict[str, Any]:
 def save(dataset: xr.Dataset, study: str | Path, name: str | None = None, *, overwrite: bool = False) -> Path:
     """Write a result into a study under `name` (by default its kind).
 
-    It is written beside the study and renamed into place, so that a crash leaves the study as it was.
+    It is written beside the study and renamed into place, so that a failure leaves the study as it was. (Killed between
+    the two renames, the old result is put back by the next `save`, or by a `load` that misses it, after a minute.)
 
     Raises
     ------
     FileExistsError
-        If the study has a result of that name and `overwrite` is not set.
+        If the study has a result of that name and `overwrite` is not set; if the name is a group of other results, or
+        lies inside one; if `study` is something else than a study.
 
     Examples
     --------
@@ -53,20 +69,17 @@ def save(dataset: xr.Dataset, study: str | Path, name: str | None = None, *, ove
     array([2., 1., 2.])
     """
     schema.check(dataset)
-    study = Path(study)
-    name = _clean(name or dataset.attrs["kind"])
+    study, name = study_path(study), clean(name or dataset.attrs["kind"])
+    refuse_nested(study, name)
+    tidy(study)
     target = group_path(study, name)
     if target.exists() and not overwrite:
         raise FileExistsError(f"{study} already holds a result `{name}`. Pass overwrite=True, or another name.")
     ensure_groups(study, name)
-    draft = study.parent / f".{study.name}.draft-{uuid.uuid4().hex[:8]}"
+    draft, retired = drafts(study, name)
     try:
-        dataset.to_zarr(draft, mode="w", consolidated=False)
-        retired = draft.with_suffix(".old")
-        if target.exists():
-            os.rename(target, retired)
-        os.rename(draft, target)
-        shutil.rmtree(retired, ignore_errors=True)
+        without_bookkeeping(dataset).to_zarr(draft, mode="w", consolidated=False)
+        _put(draft, target, retired)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return study
@@ -79,26 +92,29 @@ def load(study: str | Path, name: str | None = None) -> xr.Dataset:
 
     Raises
     ------
-    FileNotFoundError, KeyError, SchemaError
-        Naming the path, the names that exist, or what is wrong with the dataset.
+    FileNotFoundError, KeyError, SchemaError, ValueError
+        Naming the path, the names that exist, what is wrong with the dataset, or what is damaged.
     """
-    names = results(study)
+    study = study_path(study)
     if name is None:
+        names = results(study)
         if len(names) != 1:
             raise KeyError(f"{study} holds {len(names)} results ({', '.join(names) or 'none'}); say which.")
         name = names[0]
-    if name not in names:
-        raise KeyError(f"{study} has no result `{name}`; it has {', '.join(names) or 'none'}.")
-    if _open(study)[name].attrs["kind"] == "trajectory":
-        return schema.check(_recorded(_open(study)[name], study, name))
-    with xr.open_zarr(str(study), group=name, consolidated=False, chunks=None) as dataset:
-        return schema.check(finished(dataset.load()))
+    kind = _kind(study, name)
+    with reading(study, name):
+        if kind == "trajectory":
+            group = zarr.open_group(str(study), path=clean(name), mode="r")
+            return schema.check(_recorded(group, study, clean(name)))
+        with xr.open_zarr(str(study), group=clean(name), consolidated=False, chunks=None) as dataset:
+            return schema.check(finished(dataset.load()))
 
 
 def results(study: str | Path) -> list[str]:
     """Names of a study's results, such as `surface/random`."""
-    root = _open(study)
-    return sorted(name for name, group in _groups(root) if group.attrs.get("kind") in schema.KINDS)
+    study = study_path(study)
+    need_study(study)
+    return sorted(walk(study))
 
 
 def open_study(study: str | Path) -> xr.DataTree:
@@ -106,8 +122,16 @@ def open_study(study: str | Path) -> xr.DataTree:
     return xr.DataTree.from_dict({name: load(study, name) for name in results(study)})
 
 
+def without_bookkeeping(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset without what only the store that computed it has a use for."""
+    kept = dataset.copy(deep=False)
+    kept.attrs = {key: value for key, value in dataset.attrs.items() if key not in BOOKKEEPING}
+    return kept
+
+
 def finished(dataset: xr.Dataset) -> xr.Dataset:
-    """Turn the bookkeeping of a resumable grid into what the schema knows: `interpolated`, and `complete` in the attrs."""
+    """Turn the bookkeeping of a resumable grid into what the schema knows: `interpolated`, and `complete` in attrs."""
+    dataset = without_bookkeeping(dataset)
     if STATUS not in dataset:
         return dataset
     status = dataset[STATUS]
@@ -127,7 +151,7 @@ def _recorded(group: zarr.Group, study: str | Path, name: str) -> xr.Dataset:
 
     Weights of more than a gigabyte stay on disk and are read as they are used.
     """
-    arrays = dict(group.arrays())
+    arrays: dict[str, Any] = dict(group.arrays())
     rows = int((arrays["step"][:] >= 0).sum())
     if len({array.shape[0] for array in arrays.values()}) == 1:
         dataset = xr.open_zarr(str(study), group=name, consolidated=False, chunks=None).isel(step=slice(rows))
@@ -136,53 +160,43 @@ def _recorded(group: zarr.Group, study: str | Path, name: str) -> xr.Dataset:
     return xr.Dataset(variables, attrs=dict(group.attrs)).set_coords("step")
 
 
-def ensure_groups(study: Path, name: str) -> None:
-    """Make the study and the groups above `name`."""
-    study.parent.mkdir(parents=True, exist_ok=True)
-    if study.exists() and not (study / "zarr.json").exists() and any(study.iterdir()):
-        raise FileExistsError(f"{study} exists and is no zarr store; choose another path.")
-    group = zarr.open_group(str(study), mode="a")
-    for part in name.split("/")[:-1]:
-        group = group.require_group(part)
+def _kind(study: Path, name: str) -> str:
+    """Kind of a result, or a KeyError that lists what there is."""
+    need_study(study)
+    for attempt in range(2):
+        with contextlib.suppress(KeyError):
+            return _known_kind(study, name)
+        if attempt == 0:
+            tidy(study)  # a killed `save` may have put it aside
+    raise KeyError(f"{study} has no result `{name}`; it has {', '.join(results(study)) or 'none'}.")
 
 
-def group_path(study: Path, name: str) -> Path:
-    """Folder of a result inside the study."""
-    return study.joinpath(*_clean(name).split("/"))
-
-
-def sweep(folder: Path) -> None:
-    """Remove what writers that were killed left behind: `.partial` files older than a minute."""
-    now = datetime.now().timestamp()
-    for litter in folder.rglob("*.partial"):
-        with contextlib.suppress(OSError):
-            if now - litter.stat().st_mtime > 60:
-                litter.unlink()
-
-
-def _clean(name: str) -> str:
-    parts = name.strip("/").split("/")
-    if not all(part.replace("-", "_").replace(".", "_").isidentifier() or part.isalnum() for part in parts):
-        raise ValueError(f"{name!r} is no name for a result; use letters, digits, - and _, with / between levels.")
-    return "/".join(parts)
-
-
-def _open(study: str | Path) -> zarr.Group:
-    path = Path(study)
-    if not path.exists():
-        raise FileNotFoundError(f"There is no study {path} (looked in {path.resolve().parent}).")
+def _known_kind(study: Path, name: str) -> str:
     try:
-        return zarr.open_group(str(path), mode="r")
-    except Exception as error:
-        raise ValueError(f"{path} is no study: it cannot be opened as a zarr store ({error}).") from error
+        name = clean(name)
+    except ValueError as error:
+        raise KeyError(name) from error
+    attrs = attrs_of(study, name)
+    if attrs is None or not is_result(attrs):
+        raise KeyError(name)
+    return attrs["kind"]
 
 
-def _groups(group: zarr.Group, prefix: str = "") -> Iterator[tuple[str, zarr.Group]]:
-    for name, child in group.groups():
-        yield prefix + name, child
-        yield from _groups(child, f"{prefix}{name}/")
+def _put(draft: Path, target: Path, retired: Path) -> None:
+    """Move a draft to its place; if that fails, what was there stays."""
+    if not target.exists():
+        os.rename(draft, target)
+        return
+    os.rename(target, retired)
+    try:
+        os.rename(draft, target)
+    except BaseException:
+        os.replace(retired, target)
+        raise
+    shutil.rmtree(retired, ignore_errors=True)
 
 
+@functools.cache
 def _version(package: str) -> str:
     try:
         return version(package)
