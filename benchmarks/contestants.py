@@ -18,7 +18,7 @@ from timing import Absent, Contestant
 
 THALWEG, TF32, BF16 = "thalweg", "thalweg, precision='tf32'", "thalweg, precision='bf16'"
 PEER_3D, PEER = PACKAGES
-LOADER, LOADER_32 = "DataLoader loop", "DataLoader loop, batches of 32"
+LOADER, LOADER_128 = "DataLoader loop", "DataLoader loop, batches of 128"
 MEMORY, MEMORY_256 = "in-memory loop", "in-memory loop, batches of 256"
 
 
@@ -51,7 +51,7 @@ def _contestant(name: str, run: Callable[[Grid], np.ndarray], size: Size) -> Con
 
 def _small_batches(case: Case) -> dict[str, Callable[[Grid], np.ndarray]]:
     """The batches of loss-landscape-3d's README, in the case where they make the most of a difference."""
-    return {LOADER_32: partial(data_loader_loop, case.model, case.images, batch_size=32)} if case.key == "a" else {}
+    return {LOADER_128: partial(data_loader_loop, case.model, case.images, batch_size=128)} if case.key == "a" else {}
 
 
 def missing() -> list[str]:

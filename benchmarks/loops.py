@@ -28,7 +28,7 @@ def over_grid(grid: Grid, loss: Callable[[Tensor], float | Tensor]) -> np.ndarra
 
 
 @torch.no_grad()
-def data_loader_loop(model: nn.Module, images: Images, grid: Grid, batch_size: int = 128) -> np.ndarray:
+def data_loader_loop(model: nn.Module, images: Images, grid: Grid, batch_size: int = 64) -> np.ndarray:
     """Copy the weights into the model, run the whole DataLoader, read every batch's loss with `.item()`."""
     loader = DataLoader(TensorDataset(images.inputs, images.targets), batch_size=batch_size)
     device = grid.origin.device

@@ -26,7 +26,7 @@ PACKAGES = {"loss-landscape-3d": "loss_landscape_3d", "loss-landscapes": "loss_l
 
 
 def loss_landscape_3d(
-    model: nn.Module, images: Images, grid: Grid, batch_size: int = 128, centre_cloned: bool = False
+    model: nn.Module, images: Images, grid: Grid, batch_size: int = 64, centre_cloned: bool = False
 ) -> np.ndarray:
     """`LossLandscapeCalculator.calculate` over a DataLoader."""
     from loss_landscape_3d import LossLandscapeCalculator

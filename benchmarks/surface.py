@@ -9,7 +9,8 @@ in the same filter-normalised plane, one after another in one process, with the 
 
 How
 ---
-- DataLoader tools get batches of 128 on the CPU; loops in memory, and loss-landscapes, one batch of all examples.
+- DataLoader tools get batches of 64 on the CPU, as S4.01 trains (and 128 in a further row of (a)); loops in memory, and
+  loss-landscapes, one batch of all examples.
 - Points per second: the best of a few rounds in which all take turns, after a warm-up. Slow contestants are timed on
   the coarser grids of 11 x 11 or 3 x 3 points that share corners and centre; the table says how many points were timed.
 - thalweg is called with `loss_surface` and evaluates a coarser grid by the plan that it chooses for the whole grid; the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from contestants import BF16, LOADER, LOADER_32, MEMORY, MEMORY_256, PEER_3D, TF32, THALWEG
+from contestants import BF16, LOADER, LOADER_128, MEMORY, MEMORY_256, PEER_3D, TF32, THALWEG
 from ours import TOLERANCE, Adaptive
 
 
@@ -59,8 +59,8 @@ def _on_cpu(results: Mapping[str, Result]) -> Iterator[Target]:
         if key in ratios and key != "d":
             yield Target(f"({key}) over the {MEMORY_256}", f"{results[key].ratio(MEMORY_256):.2f}x", None)
     if "a" in results and (ratio := results["a"].ratio(LOADER, PEER_3D)) is not None:
-        yield _at_least(7.0, ratio, "(a) over the fastest DataLoader-style tool (batches of 128)")
-        yield Target(f"(a) over the {LOADER_32}", f"{results['a'].ratio(LOADER_32):.2f}x", None)
+        yield _at_least(7.0, ratio, "(a) over the fastest DataLoader-style tool (batches of 64)")
+        yield Target(f"(a) over the {LOADER_128}", f"{results['a'].ratio(LOADER_128):.2f}x", None)
 
 
 def _on_gpu(results: Mapping[str, Result]) -> Iterator[Target]:

@@ -15,7 +15,16 @@ NAMES = {
     *("Box", "FunctionProblem", "Line", "ModuleProblem", "Plane", "Problem", "Recorder", "Segment", "accuracy"),
     *("coordinate_plane", "describe_cost", "figures", "filter_normalize", "layer_normalize", "load", "load_weights"),
     *("loss_surface", "open_study", "plane_through", "principal_components", "principal_plane", "project_trajectory"),
-    *("random_box", "random_direction", "random_directions", "random_line", "random_plane", "save", "to_netcdf"),
+    *(
+        "random_box",
+        "random_direction",
+        "random_directions",
+        "random_line",
+        "random_plane",
+        "read_netcdf",
+        "save",
+        "to_netcdf",
+    ),
     "to_vtk",
 }
 

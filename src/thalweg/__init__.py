@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError as _NotInstalled
 from importlib.metadata import version as _version
 
 from thalweg import figures
-from thalweg.export import to_netcdf, to_vtk
+from thalweg.export import read_netcdf, to_netcdf, to_vtk
 from thalweg.measures import describe_cost, loss_surface, principal_components, principal_plane, project_trajectory
 from thalweg.problem import FunctionProblem, ModuleProblem, Problem, accuracy, load_weights
 from thalweg.record import Recorder
@@ -53,6 +53,7 @@ __all__ = [
     "random_directions",
     "random_line",
     "random_plane",
+    "read_netcdf",
     "save",
     "to_netcdf",
     "to_vtk",

@@ -118,7 +118,7 @@ def surface(
         subspace = _subspace(problem, along, to or [], seed, normalize, store, trajectory)
         counts = _points(points)
         total = _total(counts, len(subspace.dims))
-        out.print(escape(f"At most {describe_cost(problem, total, num_examples)}") + " ...")
+        out.print(escape(describe_cost(problem, total, num_examples, adaptive)) + " ...")
         result = loss_surface(
             problem,
             subspace,

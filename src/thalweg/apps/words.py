@@ -81,8 +81,7 @@ def _where(ds: xr.Dataset) -> str:
 
 def _what_is_there(ds: xr.Dataset) -> str:
     sentences = []
-    info = json.loads(ds.attrs.get("subspace", "{}"))
-    here = "At the centre of the plane" if info.get("kind") == "principal" else "At the origin"
+    here = "At the model" if schema.at_model(ds) else "At the origin of the coordinates"
     origin = [
         f"{ds[name].attrs['long_name']} {_quantity(ds[name].attrs['at_origin'], ds[name].attrs)}"
         for name in schema.values(ds)

@@ -32,7 +32,7 @@ from thalweg.figures.prepare import Layer, Map
 _HEIGHT = 0.62  # of the scene, in units of its longer side
 _FLOOR = 0.42  # depth of the floor below the surface, in units of the surface's own height
 _LIGHT = {"ambient": 0.55, "diffuse": 0.72, "specular": 0.08, "roughness": 0.65, "fresnel": 0.08}
-_EYE = (1.36, 0.76)  # distance of the eye from the vertical axis, and its height, in scene units
+_EYE = (1.5, 0.84)  # distance of the eye from the vertical axis, and its height, in scene units
 
 
 def draw(shown: Map, theme: themes.Theme) -> go.Figure:

@@ -162,7 +162,7 @@ def attrs_of(request: Request, layout: Layout) -> dict[str, Any]:
         "kind": "surface",
         "title": f"Loss of {facts.get('model', 'the problem')}",
         "coordinates": list(request.subspace.dims),
-        "origin": "model" if stands else "another point",
+        "origin": "model" if stands and "num_training_examples" in facts else "another point",
         "subspace": json.dumps(info),
         "engine": layout.plan.to_json(),
         "seconds_per_point": layout.seconds,
@@ -178,5 +178,6 @@ def _about_axis(subspace: Subspace, dim: str) -> dict[str, str]:
     info = subspace.info
     labels = info.get("labels")
     scale = {"filter": "filter-normalised", "layer": "layer-normalised", "unit length": "distance in weight space"}
-    words = labels[index] if labels else scale.get(info.get("normalize", ""), "")
-    return {"long_name": f"{dim} ({words})" if words else dim, "units": "1"}
+    words = scale.get(info.get("normalize", ""), "")
+    plain = f"{dim} ({words})" if words else dim
+    return {"long_name": labels[index] if labels else plain, "units": "1"}

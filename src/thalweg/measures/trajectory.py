@@ -89,8 +89,7 @@ def principal_plane(trajectory: xr.Dataset, center: Center = "mean") -> Plane:
     """The plane of the first two principal components of a trajectory, in units of distance in weight space.
 
     `plane.info["explained_variance_ratio"]` tells how much of the path it holds; `plane.anchors` are the projected
-    steps, so that
-    `loss_surface(problem, plane)` covers the path.
+    steps, so that `loss_surface(problem, plane)` covers the path.
     """
     found = principal_components(trajectory, 2, center)
     dtype = torch.as_tensor(trajectory["theta"][:1, :1].values).dtype
@@ -102,7 +101,7 @@ def principal_plane(trajectory: xr.Dataset, center: Center = "mean") -> Plane:
         "center": center,
         "explained_variance_ratio": ratios,
         "normalize": "unit length",
-        "labels": [f"principal component {k + 1}, {100 * r:.3g}% of the variance" for k, r in enumerate(ratios)],
+        "labels": [f"principal component {k + 1} ({100 * r:.3g}%)" for k, r in enumerate(ratios)],
     }
     return Plane(origin, u, v, info=info, anchors=found["score"].values)
 

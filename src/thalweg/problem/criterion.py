@@ -50,7 +50,7 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
             f"accuracy got outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}. "
             "It needs targets of the outputs' shape without the class dim (dim 1)."
         )
-    return hit.reshape(n, -1).to(torch.float32).mean(1)
+    return hit.to(torch.float32) if hit.ndim == 1 else hit.reshape(n, -1).to(torch.float32).mean(1)
 
 
 def unreduced(criterion: Criterion, device: torch.device) -> Criterion:

@@ -47,6 +47,9 @@ def num_bytes(tree: Any) -> int:
 def batch_size(tree: Any) -> int:
     """Number of examples: the length of the targets of a pair `(inputs, targets)`, else of the first tensor."""
     pair = isinstance(tree, (tuple, list)) and len(tree) == 2
+    last = tree[1] if pair else tree
+    if isinstance(last, Tensor) and last.ndim:
+        return last.shape[0]
     for leaf in (*leaves(tree[1] if pair else ()), *leaves(tree)):
         if leaf.ndim:
             return leaf.shape[0]
