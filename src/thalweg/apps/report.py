@@ -104,9 +104,7 @@ def _section(
 ) -> tuple[str, str, str]:
     anchor = name.replace("/", "-")
     lead, *rest = sentences
-    shown = "".join(
-        f'<figure class="{_width(k, len(pictures))}">{_embedded(p)}</figure>' for k, p in enumerate(pictures)
-    )
+    shown = "".join(f"<figure{_class(picture)}>{_embedded(picture)}</figure>" for picture in pictures)
     text = f"<p>{lead}</p>" + "".join(f"<p>{sentence}</p>" for sentence in rest)
     body = (
         f'<section id="{anchor}"><h2>{html.escape(heading)}</h2><div class="words">{text}</div>{shown}'
@@ -116,8 +114,9 @@ def _section(
     return anchor, heading, body
 
 
-def _width(index: int, count: int) -> str:
-    return "hero" if index == 0 or count == 1 else "wide"
+def _class(figure: go.Figure) -> str:
+    """Figures of a width of their own (maps in equal aspect) are centred; the others fill the page."""
+    return ' class="fixed"' if figure.layout.width else ""
 
 
 def _embedded(figure: go.Figure) -> str:
