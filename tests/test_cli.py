@@ -33,6 +33,16 @@ def data():
 def make_problem():
     return tw.ModuleProblem(model(), data(), loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, compile=False)
 
+def make_buggy():
+    return tw.ModuleProblem(model(), data(), los=F.cross_entropy)
+
+def normalized():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.BatchNorm1d(5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
+
+def make_normalized():
+    return tw.ModuleProblem(normalized().eval(), data(), loss=F.cross_entropy, compile=False)
+
 def slow_step(model, batch):
     time.sleep(0.02)
     return F.cross_entropy(model(batch[0]), batch[1], reduction="none")
@@ -105,12 +115,43 @@ def test_a_segment_runs_between_two_checkpoints(here):
     np.testing.assert_allclose(line.loss[[0, -1]], ends, rtol=1e-6)
 
 
+def test_the_other_ends_batch_norm_statistics_are_not_lost_in_silence(here):
+    """`b` has other running statistics than the model: on the line between them neither's are right."""
+    sys.path.insert(0, str(here))
+    import mine
+
+    a, b = mine.normalized(), mine.normalized()
+    for _ in range(5):
+        b(mine.data()[0] * 3 + 1)
+    save_file(a.state_dict(), "a.safetensors")
+    with torch.no_grad():
+        b[3].weight.neg_()
+    save_file(b.state_dict(), "b.safetensors")
+    words = ("surface", "mine.py:make_normalized", "--checkpoint", "a.safetensors", "--along", "segment")
+    words += ("--to", "b.safetensors", "--points", "5")
+    assert "batch-norm statistics belong to it" in refused(*words)
+    run(*words, "--batch-norm", "recalibrate")
+    line = tw.load("study.zarr", "surface/segment")
+    x, y = mine.data()
+    b[1].momentum = 1.0  # one batch of everything: its statistics, as recalibration finds them
+    b.train()(x)
+    expected = torch.nn.functional.cross_entropy(b.eval()(x), y).item()
+    assert float(line.loss[-1]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_line_a_plane_and_a_box_live_in_one_study(here):
+    for along in ("line", "plane", "box"):
+        run("surface", "mine.py:make_problem", "--along", along, "--points", "3", "--extent", "1")
+    assert set(tw.open_study("study.zarr")["surface"].children) == {"random", "random-line", "random-box"}
+    assert "complete already" in run("surface", "mine.py:make_problem", "--points", "3", "--extent", "1")
+
+
 def test_show_draws_and_export_writes(here):
     run("surface", "mine.py:make_problem", "--points", "5x4", "--extent", "1", "--html", "first.html")
     assert Path("first.html").stat().st_size > 1e6
     assert "surface/random" in run("show", "study.zarr")
     assert Path("study.html").exists()
-    for name in ("s.nc", "s.vtu", "s.html"):
+    for name in ("s.nc", "s.vtu", "s.html", "s.pdf", "s.png"):
         run("export", "study.zarr", "surface/random", name)
         assert (here / name).exists()
     stored = tw.load("study.zarr", "surface/random")
@@ -125,8 +166,11 @@ def test_show_draws_and_export_writes(here):
         (("surface", "mine.py:make_problem", "--checkpoint", "none.pt"), "There is no checkpoint none.pt"),
         (("surface", "mine.py:make_problem", "--points", "many"), "--points 'many'"),
         (("surface", "mine.py:make_problem", "--extent", "far"), "--extent 'far'"),
-        (("surface", "mine.py:make_problem", "--along", "segment"), "needs 1 further checkpoint"),
+        (("surface", "mine.py:make_problem", "--along", "segment"), "takes one --to, the other end; 0 came"),
         (("surface", "mine.py:make_problem", "--adaptive", "7"), "adaptive=7"),
+        (("surface", "mine.py:make_buggy"), "unexpected keyword argument 'los' (TypeError in mine.py, line"),
+        (("surface", "mine.py:make_problem", "--threads", "0"), "0 is not in the range"),
+        (("surface", "mine.py:make_problem", "--store", "/proc/no/x.zarr"), "No such file or directory"),
         (("show", "no.zarr"), "There is no study no.zarr"),
         (("export", "mine.py", "x", "x.nc"), "mine.py"),
     ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -22,6 +24,7 @@ app = typer.Typer(
     "Start with `thalweg demo`. For your own network write a function that returns a `thalweg.ModuleProblem`, and "
     "point `thalweg surface` at it: `thalweg surface my_module:make_problem`.",
 )
+PICTURES = (".html", ".png", ".svg", ".pdf")
 out = Console(highlight=False, soft_wrap=True)
 
 
@@ -44,11 +47,18 @@ class Normalize(StrEnum):
     none = "none"
 
 
+class BatchNorm(StrEnum):
+    """Whose statistics batch normalisation uses."""
+
+    running = "running"
+    recalibrate = "recalibrate"
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option("--out", help="Where the study and the report go.")] = Path("thalweg-demo"),
     seed: Annotated[int, typer.Option(help="Of the network, the batches and the directions.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads; small networks are fastest on one.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads; small networks are fastest on one.")] = 1,
 ) -> None:
     """Train a small network on real digits, measure its loss surface and its path, write a report.
 
@@ -89,6 +99,9 @@ def surface(
         float | None, typer.Option(help="Evaluate only where needed for this error, a fraction of the range: 0.01.")
     ] = None,
     num_examples: Annotated[int | None, typer.Option(help="Use a fixed random subset of the examples.")] = None,
+    batch_norm: Annotated[
+        BatchNorm | None, typer.Option(help="Statistics as stored in the model, or recomputed at every point.")
+    ] = None,
     gradient: Annotated[bool, typer.Option("--gradient", help="Measure the gradient in the coordinates too.")] = False,
     store: Annotated[
         Path, typer.Option(help="The study to write to. The same command again resumes, or shares the work.")
@@ -97,47 +110,33 @@ def surface(
     trajectory: Annotated[str, typer.Option(help="For `--along path`: the recorded run in the study.")] = "trajectory",
     html: Annotated[Path | None, typer.Option(help="Write the study's report here afterwards.")] = None,
     device: Annotated[str | None, typer.Option(help="Passed to make_problem(device=...): cpu, cuda.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; torch's default if not given.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's default if not given.")] = None,
 ) -> None:
     """Measure the loss surface of your own network.
 
     `TARGET` names a function of yours that returns a `thalweg.ModuleProblem`; with `--checkpoint` the weights are
-    loaded into it. The
-    result is written block by block: a run that is interrupted, or killed, goes on where it was when the same command
-    is
-    given again, and the same command started several times at once shares the work.
+    loaded into it. The result is written block by block: a run that is interrupted, or killed, goes on where it was
+    when the same command is given again, and the same command started several times at once shares the work; so it
+    resumes by itself.
     """
     with _explained():
         _use_threads(threads)
         from thalweg.apps.target import make_problem
-        from thalweg.measures import describe_cost, loss_surface
+        from thalweg.measures import default_name, loss_surface
 
-        problem: Any = make_problem(target, device=device)
-        if checkpoint is not None:
-            problem = problem.with_checkpoint(checkpoint)
+        grid: dict[str, Any] = {"extent": _extent(extent), "points": _points(points), "factor": factor}
+        options: dict[str, Any] = {"adaptive": adaptive, "num_examples": num_examples, "gradient": gradient}
+        problem = _standing(make_problem(target, device=device), checkpoint, batch_norm)
         subspace = _subspace(problem, along, to or [], seed, normalize, store, trajectory)
-        counts = _points(points)
-        total = _total(counts, len(subspace.dims))
-        out.print(escape(describe_cost(problem, total, num_examples, adaptive)) + " ...")
-        result = loss_surface(
-            problem,
-            subspace,
-            extent=_extent(extent),
-            points=counts,
-            factor=factor,
-            adaptive=adaptive,
-            num_examples=num_examples,
-            gradient=gradient,
-            store=store,
-            name=name,
-        )
-        from thalweg.apps import words
-
-        for paragraph in words.surface(result):
-            out.print(escape(paragraph))
+        name = name or default_name(subspace)
+        _announce(problem, _total(grid["points"], len(subspace.dims)), options, store, name)
+        result = loss_surface(problem, subspace, store=store, name=name, **grid, **options)
+        _tell(result)
         if along is Along.path:
             _save_path(problem, subspace, store, trajectory, name)
-        out.print(f"Saved in {escape(str(store.resolve()))}. See it: thalweg show {escape(str(store))}")
+        out.print(
+            f"Saved in {escape(str(store.resolve()))} as {escape(name)}. See it: thalweg show {escape(str(store))}"
+        )
         if html is not None:
             from thalweg.apps.report import report
 
@@ -160,7 +159,8 @@ def show(
         for name in results(study):
             dataset = load(study, name)
             sizes = " x ".join(f"{dim} {n:,}" for dim, n in dataset.sizes.items())
-            out.print(escape(f"  {name}: {dataset.attrs['kind']}, {sizes}"))
+            unfinished = "" if dataset.attrs.get("complete", True) else ", not complete"
+            out.print(escape(f"  {name}: {dataset.attrs['kind']}, {sizes}{unfinished}"))
         page = report(study, output)
         out.print(f"Report: {escape(str(page.resolve()))}")
         if browser:
@@ -179,7 +179,7 @@ def export(
     """Write one result for another program."""
     with _explained():
         from thalweg.export import MESHES, to_netcdf, to_vtk
-        from thalweg.store import load
+        from thalweg.store import load, results
 
         result = load(study, name)
         if file.suffix == ".nc":
@@ -187,8 +187,45 @@ def export(
         elif file.suffix in MESHES:
             to_vtk(result, file)
         else:
-            _save_picture(result, file)
+            partner = name.replace("surface", "path", 1)
+            path = load(study, partner) if partner != name and partner in results(study) else None
+            _save_picture(result, path, file)
         out.print(f"Wrote {escape(str(file.resolve()))}")
+
+
+def _standing(problem: Any, checkpoint: Path | None, batch_norm: BatchNorm | None) -> Any:
+    """The problem at the checkpoint's weights, in the batch-norm mode asked for."""
+    if not hasattr(problem, "with_checkpoint"):
+        if checkpoint is not None or batch_norm is not None:
+            raise ValueError("This problem is a written landscape; it takes no --checkpoint and no --batch-norm.")
+        return problem
+    if batch_norm is not None:
+        problem = problem.with_batch_norm(batch_norm.value)
+    if checkpoint is None:
+        out.print("No --checkpoint: standing at the weights that the function gives.")
+        return problem
+    return problem.with_checkpoint(checkpoint)
+
+
+def _announce(problem: Any, total: int, options: dict[str, Any], store: Path, name: str) -> None:
+    """What it will cost; and if the store holds a part of it already, how much."""
+    from thalweg.measures import describe_cost
+    from thalweg.store import load, results
+
+    if store.is_dir() and name in results(store):
+        before = load(store, name).attrs
+        done = before.get("num_evaluated", 0)
+        state = "complete already" if before.get("complete") else f"begun already, {done:,} points are there"
+        out.print(escape(f"{name} in {store} is {state}."))
+        return
+    out.print(escape(describe_cost(problem, total, options["num_examples"], options["adaptive"])) + " ...")
+
+
+def _tell(result: Any) -> None:
+    from thalweg.apps import words
+
+    for paragraph in words.surface(result):
+        out.print(escape(paragraph))
 
 
 def _subspace(
@@ -200,19 +237,36 @@ def _subspace(
 
     needed = {Along.segment: 1, Along.through: 2}.get(along, 0)
     if len(to) != needed:
-        raise ValueError(f"--along {along.value} needs {needed} further checkpoint(s) with --to; {len(to)} came.")
+        takes = {0: "no --to", 1: "one --to, the other end", 2: "two --to, the other corners"}[needed]
+        raise ValueError(f"--along {along.value} takes {takes}; {len(to)} came.")
     if along is Along.path:
         return principal_plane(load(store, trajectory))
-    if needed:
-        ends = [problem.with_checkpoint(file).theta for file in to]
-        if along is Along.segment:
-            return subspaces.Segment(problem.theta, *ends)
-        return subspaces.plane_through(problem.theta, *ends)
+    if along is Along.segment:
+        return subspaces.Segment(problem.theta, *_ends(problem, to))
+    if along is Along.through:
+        return subspaces.plane_through(problem.theta, *_ends(problem, to))
     scale: Any = None if normalize is Normalize.none else normalize.value
     if along is Along.box:
         return subspaces.random_box(problem, 3, seed=seed, normalize=scale)
     make = subspaces.random_line if along is Along.line else subspaces.random_plane
     return make(problem, seed=seed, normalize=scale)
+
+
+def _ends(problem: Any, files: list[Path]) -> list[Any]:
+    """Weights of further checkpoints; refused where their own buffers matter, which a surface cannot carry along."""
+    ends = []
+    for file in files:
+        there = problem.with_checkpoint(file)
+        theta = there.theta
+        own, here = (float(p.measure(theta.unsqueeze(0)).values["loss"][0]) for p in (there, problem))
+        if abs(own - here) > 1e-3 * max(abs(own), abs(here)):
+            raise ValueError(
+                f"With its own buffers {file.name} has the loss {own:.4g}, with those of the model {here:.4g}: its "
+                "batch-norm statistics belong to it, and along the way each point has its own. Add --batch-norm "
+                "recalibrate, which computes them at every point."
+            )
+        ends.append(theta)
+    return ends
 
 
 def _save_path(problem: Any, plane: Any, store: Path, trajectory: str, name: str | None) -> None:
@@ -223,17 +277,24 @@ def _save_path(problem: Any, plane: Any, store: Path, trajectory: str, name: str
     save(path, store, (name or "surface/principal").replace("surface", "path", 1), overwrite=True)
 
 
-def _save_picture(result: Any, file: Path) -> None:
+def _save_picture(result: Any, path: Any, file: Path) -> None:
+    """`.html` interactive; everything else drawn by matplotlib, as for a paper."""
     from thalweg import figures
+    from thalweg.export import MESHES
 
+    if file.suffix not in PICTURES:
+        every = ", ".join((*PICTURES, ".nc", *MESHES))
+        raise ValueError(f"{file.name} has the suffix {file.suffix!r}; results are written as {every}.")
+    backend: Any = "plotly" if file.suffix == ".html" else "matplotlib"
     dims = len([dim for dim in result.attrs.get("coordinates", []) if dim in result.dims])
     kind = result.attrs["kind"]
     if kind == "path":
-        figure = figures.path(result)
-    elif kind == "surface":
-        figure = figures.profile(result) if dims == 1 else figures.surface(result)
+        figure = figures.path(result, backend=backend)
+    elif kind == "surface" and dims < 3:
+        draw = figures.profile if dims == 1 else figures.surface
+        figure = draw(result, backend=backend, **({"path": path} if dims == 2 else {}))
     else:
-        raise ValueError(f"A {kind} has no picture of its own; `thalweg show` draws what belongs to it.")
+        raise ValueError(f"A {kind} of {dims} coordinates has no single picture; `thalweg show` draws what there is.")
     figures.save(figure, file)
 
 
@@ -275,18 +336,40 @@ def _use_threads(threads: int | None) -> None:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Errors that a user can mend are told in a line, without a traceback."""
+    """Errors are told in a line, with the place in the user's own code; THALWEG_TRACEBACK=1 shows everything."""
     try:
         yield
-    except (ValueError, TypeError, KeyError, OSError, ModuleNotFoundError) as error:
-        if "--traceback" in sys.argv:
-            raise
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        out.print(f"[bold red]Error:[/] {escape(str(text))}")
-        raise typer.Exit(2) from error
+    except (typer.Exit, typer.Abort):
+        raise
     except KeyboardInterrupt:
         out.print("Interrupted. What was measured is in the study; the same command goes on from there.")
         raise typer.Exit(130) from None
+    except Exception as error:
+        if os.environ.get("THALWEG_TRACEBACK"):
+            raise
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        out.print(f"[bold red]Error:[/] {escape(str(text).strip() or type(error).__name__)}{escape(_place(error))}")
+        raise typer.Exit(2) from error
+
+
+def _place(error: Exception) -> str:
+    """Where in the user's own code an error arose, if it did; our own refusals need no place."""
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    ours = isinstance(error, ValueError) and not own
+    if own:
+        return f" ({type(error).__name__} in {Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name})"
+    plain = ours or isinstance(error, (TypeError, KeyError, OSError, ModuleNotFoundError))
+    return "" if plain else f" ({type(error).__name__}; THALWEG_TRACEBACK=1 shows where)"
+
+
+def _is_users(file: str) -> bool:
+    package = Path(__file__).parent
+    return not (
+        Path(file).is_relative_to(package)
+        or "site-packages" in file
+        or file.startswith((sys.prefix, "<"))
+        or Path(file).is_relative_to(Path(traceback.__file__).parent)
+    )
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ def _pictures(surface: xr.Dataset, path: xr.Dataset | None) -> list[go.Figure]:
         return [figures.profile(surface)]
     if len(dims) > 2:
         surface = surface.isel({dim: surface.sizes[dim] // 2 for dim in dims[2:]})
-    drawn = [figures.surface(surface, path=path), figures.contour(surface, path=path)]
+    points = json.loads(surface.attrs.get("subspace", "{}")).get("points")
+    drawn = [draw(surface, path=path, points=points) for draw in (figures.surface, figures.contour)]
     return drawn if path is None else [*drawn, figures.path(path)]
 
 

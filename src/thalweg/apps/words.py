@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 
 import numpy as np
@@ -11,7 +10,7 @@ import xarray as xr
 from thalweg import schema
 
 _HEADINGS = {
-    "random": "The surface around the trained weights",
+    "random": "The surface around the model",
     "principal": "The training path on its principal plane",
     "through": "The plane through three solutions",
     "segment": "Along the straight line between two solutions",
@@ -24,7 +23,7 @@ def heading(surface: xr.Dataset) -> str:
     info = json.loads(surface.attrs.get("subspace", "{}"))
     kind = info.get("kind", "subspace")
     if kind == "random" and len(schema.coordinates(surface)) == 1:
-        return "Along a random line through the trained weights"
+        return "Along a random line through the model"
     return _HEADINGS.get(kind, f"The surface on {kind}")
 
 
@@ -61,8 +60,7 @@ def _where(ds: xr.Dataset) -> str:
         dim = len(schema.coordinates(ds))
         many = {1: "one", 2: "two", 3: "three"}.get(dim, str(dim))
         unit = " A step of 1 is as long as each filter of the network." if scale.startswith("filter") else ""
-        left_alone = info.get("exclude", "nothing")
-        rest = "" if left_alone == "nothing" else f" Left alone: {html.escape(left_alone)}."
+        rest = _unmoved(info.get("exclude", "nothing"))
         along = f"{many} {scale}random direction{'s' * (dim > 1)} (seed {info.get('seed')})"
         return f"The loss around the weights, along {along}.{unit}{rest}"
     if kind == "principal":
@@ -77,6 +75,15 @@ def _where(ds: xr.Dataset) -> str:
     if kind == "segment":
         return "The straight line between two weight vectors, from t = 0 to t = 1."
     return ""
+
+
+_KINDS = {"bias": "biases", "norm": "normalisation parameters", "vector": "other vectors", "weight": "matrices"}
+
+
+def _unmoved(excluded: str) -> str:
+    """Which kinds of parameters the directions leave where they are."""
+    kinds = [_KINDS[kind] for kind in excluded.split(", ") if kind in _KINDS]
+    return f" Not moved: {', '.join(kinds)}." if kinds else ""
 
 
 def _what_is_there(ds: xr.Dataset) -> str:
@@ -97,8 +104,13 @@ def _what_is_there(ds: xr.Dataset) -> str:
                 f"On the grid the {ds[name].attrs['long_name']} runs from {number(values[finite].min())} to "
                 f"{number(values[finite].max())}."
             )
-        if not finite.all():
+        if not finite.all() and ds.attrs.get("complete", True):
             sentences.append(f"{int((~finite).sum()):,} of {values.size:,} values are not finite.")
+    if ds.attrs.get("batch_norm") == "running":
+        sentences.append(
+            "Batch normalisation uses the model's stored statistics everywhere, also where other weights would have "
+            'others (batch_norm="recalibrate" computes them at every point).'
+        )
     return " ".join(sentences)
 
 

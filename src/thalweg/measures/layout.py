@@ -158,11 +158,12 @@ def attrs_of(request: Request, layout: Layout) -> dict[str, Any]:
     """Kind, plan and provenance of a surface."""
     info, facts = request.subspace.info, request.problem.provenance()
     stands = torch.equal(request.subspace.origin.to(request.problem.theta), request.problem.theta)
+    stands = stands and "num_training_examples" in facts and "points" not in info
     return {
         "kind": "surface",
-        "title": f"Loss of {facts.get('model', 'the problem')}",
+        "title": f"Loss of {facts.get('model', 'the problem')}{_titled(request.subspace)}",
         "coordinates": list(request.subspace.dims),
-        "origin": "model" if stands and "num_training_examples" in facts else "another point",
+        "origin": "model" if stands else "another point",
         "subspace": json.dumps(info),
         "engine": layout.plan.to_json(),
         "seconds_per_point": layout.seconds,
@@ -170,6 +171,19 @@ def attrs_of(request: Request, layout: Layout) -> dict[str, Any]:
             seed=info.get("seed"), num_examples=request.num_examples, num_threads=torch.get_num_threads(), **facts
         ),
     }
+
+
+def _titled(subspace: Subspace) -> str:
+    """Where the surface lies, for its title."""
+    info, shape = subspace.info, {1: "line", 2: "plane"}.get(len(subspace.dims), "box")
+    scale = {"filter": "filter-normalised ", "layer": "layer-normalised "}.get(info.get("normalize", ""), "")
+    words = {
+        "random": f" on a {scale}random {shape} (seed {info.get('seed')})",
+        "principal": " on the principal plane of its path",
+        "through": " on the plane through three solutions",
+        "segment": " between two solutions",
+    }
+    return words.get(info.get("kind", ""), "")
 
 
 def _about_axis(subspace: Subspace, dim: str) -> dict[str, str]:

@@ -79,7 +79,7 @@ def loss_surface(
     metrics
         Names of the problem's metrics to measure (on test data too, where there are any); all by default.
     store, name
-        A zarr store to write to block by block, and the result's name in it (`surface/<kind of subspace>` by default).
+        A zarr store to write to block by block, and the result's name in it (`default_name(subspace)` if not given).
         The same call on the same store resumes, or shares the work if another process is at it.
     adaptive
         Wanted error as a fraction of the range of the losses. Evaluates coarse to fine, predicts by cubic
@@ -133,8 +133,24 @@ def loss_surface(
     grid = asked(subspace, extent, points, factor, coords)
     if store is None:
         return _in_memory(request, grid, progress)
-    name = clean(name or f"surface/{subspace.info.get('kind', 'subspace')}")
+    name = clean(name or default_name(subspace))
     return _in_store(request, grid, study_path(store), name, progress)
+
+
+def default_name(subspace: Subspace) -> str:
+    """The name under which a surface is stored if none is given.
+
+    Examples
+    --------
+    >>> from thalweg import FunctionProblem, random_line, random_plane
+    >>> problem = FunctionProblem(lambda x, y: x * y, theta=[1.0, 1.0])
+    >>> default_name(random_plane(problem)), default_name(random_line(problem))
+    ('surface/random', 'surface/random-line')
+    """
+    kind = subspace.info.get("kind", "subspace")
+    if len(subspace.dims) == 2 or kind not in ("random", "subspace"):
+        return f"surface/{kind}"
+    return f"surface/{kind}-{'line' if len(subspace.dims) == 1 else 'box'}"
 
 
 def describe_cost(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,13 +43,19 @@ def read_state(file: str | Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path.name} holds more than tensors, and loading it could run code, so it is refused "
-            f"({str(error).splitlines()[0]}). Where you made it, save the weights alone: "
+            f"({_needs(error)}). Where you made it, save the weights alone: "
             "`safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')`."
         ) from error
     except (RuntimeError, EOFError) as error:
         reason = str(error).strip() or type(error).__name__
         raise ValueError(f"{path.name} is damaged or no PyTorch checkpoint: {reason.splitlines()[0]}") from error
     return _state_dict(content, path.name)
+
+
+def _needs(error: Exception) -> str:
+    """Which object a refused pickle asks for, as torch names it."""
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f"it needs {found.group(1)}" if found else "or it is no checkpoint at all"
 
 
 def load_weights(model: nn.Module, file: str | Path) -> nn.Module:

@@ -184,6 +184,15 @@ class ModuleProblem:
         fits(state, self._network.head.model, Path(file).name)
         return self.with_state(state)
 
+    def with_batch_norm(self, batch_norm: BatchNorm) -> ModuleProblem:
+        """The same problem with batch normalisation's other mode; see `batch_norm` above."""
+        one_of("batch_norm", batch_norm, ("running", "recalibrate"))
+        network = self._network.standing_at(self._network.theta)
+        network.recalibrates = batch_norm == "recalibrate" and bool(network.batch_norms)
+        other = self._with(network)
+        other._batch_norm, other._plans = batch_norm, {}
+        return other
+
     def loss(self, theta: Tensor) -> Tensor:
         r"""Mean training loss, differentiable in `theta`: `(..., num_weights) -> (...)`.
 

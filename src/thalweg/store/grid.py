@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import zarr
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from thalweg.store.study import EVALUATED, INTERPOLATED, PENDING, STATUS, plain
 from thalweg.store.tree import attrs_of, ensure_groups, group_path, reading, refuse_foreign, refuse_nested, sweep
@@ -186,16 +186,25 @@ def creation(study: Path, name: str) -> Iterator[dict[str, Any] | None]:
         return
     folder = lock_folder(study, name)
     lock = FileLock(folder / "create.lock")
-    while True:
-        with contextlib.suppress(FileNotFoundError):  # who finishes a grid clears its locks away
-            folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-            break
+    _acquire(lock, folder)
     try:
         refuse_nested(study, name)
         yield stored_attrs(study, name)
     finally:
         lock.release()
+
+
+def _acquire(lock: BaseFileLock, folder: Path) -> None:
+    """Hold a lock in a folder that whoever finishes a grid may be clearing away just now."""
+    for attempt in range(20):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except FileNotFoundError:
+            if attempt == 19:
+                raise
+        else:
+            return
 
 
 def stored_attrs(study: Path, name: str) -> dict[str, Any] | None:
@@ -218,7 +227,8 @@ def same_request(stored: Mapping[str, Any], wanted: Mapping[str, Any], where: st
             f"{key}: stored {_short(stored.get(key))}, asked for {_short(wanted.get(key))}" for key in keys
         )
         raise StoreMismatchError(
-            f"{where} holds another computation ({told}). Nothing was changed. Choose another `name=` or another store."
+            f"{where} holds another computation ({told}). Nothing was changed. Choose another name "
+            "(`name=`, on the command line `--name`) or another store."
         )
 
 
@@ -230,7 +240,8 @@ def same_values(stored: Mapping[str, list[float]], found: Mapping[str, list[floa
         if len(now) != len(before) or not np.allclose(now, before, rtol=1e-3, atol=1e-6 * size, equal_nan=True):
             raise StoreMismatchError(
                 f"{where} holds another computation: at the same points `{name}` was {_short(before)} and is now "
-                f"{_short(now)}. Nothing was changed. Choose another `name=` or another store."
+                f"{_short(now)}. Nothing was changed. Choose another name "
+                "(`name=`, on the command line `--name`) or another store."
             )
 
 

@@ -195,7 +195,7 @@ def plane_through(a: Any, b: Any, c: Any) -> Plane:
     if not length > 0 or not width > 1e-6 * second.norm():
         raise ValueError("The three points lie on a line; a plane needs three that do not. `Segment(a, b)` joins two.")
     anchors = np.array([[0.0, 0.0], [float(length), 0.0], [float(along), float(width)]])
-    info = {"kind": "through", "normalize": "unit length"}
+    info = {"kind": "through", "normalize": "unit length", "points": dict(zip("abc", anchors.tolist(), strict=True))}
     dtype = a.dtype if a.is_floating_point() else torch.float64
     return Plane(a.to(dtype), u.to(dtype), (across / width).to(dtype), info=info, anchors=anchors)
 
