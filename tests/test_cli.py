@@ -169,7 +169,7 @@ def test_show_draws_and_export_writes(here):
         (("surface", "mine.py:make_problem", "--along", "segment"), "takes one --to, the other end; 0 came"),
         (("surface", "mine.py:make_problem", "--adaptive", "7"), "adaptive=7"),
         (("surface", "mine.py:make_buggy"), "unexpected keyword argument 'los' (TypeError in mine.py, line"),
-        (("surface", "mine.py:make_problem", "--threads", "0"), "0 is not in the range"),
+        (("surface", "mine.py:make_problem", "--threads", "0"), "greater than or equal to 1"),
         (("surface", "mine.py:make_problem", "--store", "/proc/no/x.zarr"), "No such file or directory"),
         (("show", "no.zarr"), "There is no study no.zarr"),
         (("export", "mine.py", "x", "x.nc"), "mine.py"),
