@@ -70,6 +70,8 @@ def demo(
         _use_threads(threads)
         from thalweg.apps.demo import demo as run
 
+        if (folder / "study.zarr").exists():
+            raise FileExistsError(f"{folder} already holds a study. Choose another folder with --out, or remove it.")
         made = run(folder, seed=seed, say=lambda text: out.print(escape(text)))
     out.print(f"Done in {time.perf_counter() - began:.0f} s.")
     out.print(f"  report  {escape(str(made.page.resolve()))}")
@@ -157,7 +159,11 @@ def show(
         from thalweg.store import load, results
 
         for name in results(study):
-            dataset = load(study, name)
+            try:
+                dataset = load(study, name)
+            except Exception as error:
+                out.print(escape(f"  {name}: damaged ({error})"))
+                continue
             sizes = " x ".join(f"{dim} {n:,}" for dim, n in dataset.sizes.items())
             unfinished = "" if dataset.attrs.get("complete", True) else ", not complete"
             out.print(escape(f"  {name}: {dataset.attrs['kind']}, {sizes}{unfinished}"))
@@ -178,6 +184,7 @@ def export(
 ) -> None:
     """Write one result for another program."""
     with _explained():
+        from thalweg.apps.report import path_name
         from thalweg.export import MESHES, to_netcdf, to_vtk
         from thalweg.store import load, results
 
@@ -187,8 +194,8 @@ def export(
         elif file.suffix in MESHES:
             to_vtk(result, file)
         else:
-            partner = name.replace("surface", "path", 1)
-            path = load(study, partner) if partner != name and partner in results(study) else None
+            partner = path_name(name)
+            path = load(study, partner) if partner in results(study) else None
             _save_picture(result, path, file)
         out.print(f"Wrote {escape(str(file.resolve()))}")
 
@@ -210,12 +217,11 @@ def _standing(problem: Any, checkpoint: Path | None, batch_norm: BatchNorm | Non
 def _announce(problem: Any, total: int, options: dict[str, Any], store: Path, name: str) -> None:
     """What it will cost; and if the store holds a part of it already, how much."""
     from thalweg.measures import describe_cost
-    from thalweg.store import load, results
+    from thalweg.store.grid import stored_attrs
 
-    if store.is_dir() and name in results(store):
-        before = load(store, name).attrs
-        done = before.get("num_evaluated", 0)
-        state = "complete already" if before.get("complete") else f"begun already, {done:,} points are there"
+    before = stored_attrs(store.expanduser(), name) if store.expanduser().is_dir() else None
+    if before is not None:
+        state = "complete already" if before.get("complete") else "begun already; it goes on from there"
         out.print(escape(f"{name} in {store} is {state}."))
         return
     out.print(escape(describe_cost(problem, total, options["num_examples"], options["adaptive"])) + " ...")
@@ -259,7 +265,7 @@ def _ends(problem: Any, files: list[Path]) -> list[Any]:
         there = problem.with_checkpoint(file)
         theta = there.theta
         own, here = (float(p.measure(theta.unsqueeze(0)).values["loss"][0]) for p in (there, problem))
-        if abs(own - here) > 1e-3 * max(abs(own), abs(here)):
+        if not abs(own - here) <= 1e-3 * max(abs(own), abs(here)):
             raise ValueError(
                 f"With its own buffers {file.name} has the loss {own:.4g}, with those of the model {here:.4g}: its "
                 "batch-norm statistics belong to it, and along the way each point has its own. Add --batch-norm "
@@ -269,12 +275,15 @@ def _ends(problem: Any, files: list[Path]) -> list[Any]:
     return ends
 
 
-def _save_path(problem: Any, plane: Any, store: Path, trajectory: str, name: str | None) -> None:
+def _save_path(problem: Any, plane: Any, store: Path, trajectory: str, name: str) -> None:
+    """The path beside its surface, in place of an earlier path of that name and of nothing else."""
+    from thalweg.apps.report import path_name
     from thalweg.measures import project_trajectory
-    from thalweg.store import load, save
+    from thalweg.store import load, results, save
 
-    path = project_trajectory(load(store, trajectory), plane, problem)
-    save(path, store, (name or "surface/principal").replace("surface", "path", 1), overwrite=True)
+    target = path_name(name)
+    replace = target in results(store) and load(store, target).attrs["kind"] == "path"
+    save(project_trajectory(load(store, trajectory), plane, problem), store, target, overwrite=replace)
 
 
 def _save_picture(result: Any, path: Any, file: Path) -> None:
@@ -322,6 +331,8 @@ def _extent(text: str) -> Any:
         raise ValueError(
             f"--extent {text!r}; write `auto`, a radius `0.5`, a pair `-1,2`, or pairs `-1,1x-2,2`."
         ) from error
+    if any(len(axis) > 2 for axis in axes):
+        raise ValueError(f"--extent {text!r} has more than two bounds for an axis; write `-1,2`, or `-1,1x-2,2`.")
     if len(axes) > 1:
         return [axis if len(axis) == 2 else [-axis[0], axis[0]] for axis in axes]
     return axes[0] if len(axes[0]) == 2 else axes[0][0]
@@ -342,7 +353,7 @@ def _explained() -> Iterator[None]:
     except (typer.Exit, typer.Abort):
         raise
     except KeyboardInterrupt:
-        out.print("Interrupted. What was measured is in the study; the same command goes on from there.")
+        out.print("Interrupted. What was measured is in the study; `thalweg surface`, given again, goes on from there.")
         raise typer.Exit(130) from None
     except Exception as error:
         if os.environ.get("THALWEG_TRACEBACK"):

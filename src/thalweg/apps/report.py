@@ -47,13 +47,13 @@ def report(study: str | Path, file: str | Path | None = None, *, title: str | No
     >>> report(study).name
     'study.html'
     """
-    study = Path(study)
+    study = Path(study).expanduser()
     names = store.results(study)
-    results = {name: store.load(study, name) for name in names}
+    results, lost = _loaded(study, names)
     surfaces = {name: ds for name, ds in results.items() if ds.attrs["kind"] == "surface"}
     if not surfaces and not any(ds.attrs["kind"] == "path" for ds in results.values()):
         raise ValueError(f"{study} holds nothing to draw (its results: {', '.join(names) or 'none'}).")
-    sections = list(_sections(results))
+    sections = [*_sections(results), *(_told_lost(name, error) for name, error in lost.items())]
     title = title or str(next(iter(surfaces.values()), next(iter(results.values()))).attrs.get("title", study.stem))
     page = PAGE.substitute(
         title=html.escape(title),
@@ -62,7 +62,9 @@ def report(study: str | Path, file: str | Path | None = None, *, title: str | No
         contents="".join(f'<a href="#{anchor}">{html.escape(head)}</a>' for anchor, head, _ in sections),
         sections="".join(body for _, _, body in sections),
     )
-    target = Path(file) if file is not None else study.with_suffix(".html")
+    target = (
+        Path(file).expanduser() if file is not None else study.with_name(study.name.removesuffix(".zarr") + ".html")
+    )
     draft = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -79,17 +81,56 @@ def _sections(results: dict[str, xr.Dataset]) -> Iterator[tuple[str, str, str]]:
     for name in order:
         dataset = results[name]
         if dataset.attrs["kind"] == "surface":
-            path = results.get(name.replace("surface", "path", 1))
-            path = path if path is not None and path.attrs["kind"] == "path" else None
-            yield _section(
-                name, words.heading(dataset), words.surface(dataset, path), _pictures(dataset, path), dataset
-            )
+            path = results.get(path_name(name))
+            yield _surface_section(name, dataset, path if path is not None and path.attrs["kind"] == "path" else None)
+    claimed = {path_name(name) for name in order if results[name].attrs["kind"] == "surface"}
+    for name in order:
+        if results[name].attrs["kind"] == "path" and name not in claimed:
+            yield _section(name, "A path", words.path(results[name]), [figures.path(results[name])], results[name])
     for name in order:
         if results[name].attrs["kind"] == "trajectory":
             yield _section(name, "The recorded training run", words.trajectory(results[name]), [], results[name])
 
 
+def path_name(surface: str) -> str:
+    """Name of the path that belongs to a surface: `surface/x` and `path/x`; never the surface's own.
+
+    Examples
+    --------
+    >>> path_name("surface/principal"), path_name("mine")
+    ('path/principal', 'path/mine')
+    """
+    return f"path/{surface.removeprefix('surface/')}"
+
+
+def _loaded(study: Path, names: list[str]) -> tuple[dict[str, xr.Dataset], dict[str, Exception]]:
+    """What can be read, and why the rest cannot: one damaged result does not take the page away."""
+    results: dict[str, xr.Dataset] = {}
+    lost: dict[str, Exception] = {}
+    for name in names:
+        try:
+            results[name] = store.load(study, name)
+        except Exception as error:
+            lost[name] = error
+    return results, lost
+
+
+def _surface_section(name: str, dataset: xr.Dataset, path: xr.Dataset | None) -> tuple[str, str, str]:
+    try:
+        return _section(name, words.heading(dataset), words.surface(dataset, path), _pictures(dataset, path), dataset)
+    except (ValueError, KeyError, TypeError) as error:
+        return _told_lost(name, error)
+
+
+def _told_lost(name: str, error: Exception) -> tuple[str, str, str]:
+    anchor, heading = name.replace("/", "-"), f"{name}: could not be drawn"
+    text = html.escape(str(error) or type(error).__name__)
+    body = f'<section id="{anchor}"><h2>{html.escape(heading)}</h2><div class="words"><p>{text}</p></div></section>'
+    return anchor, heading, body
+
+
 def _pictures(surface: xr.Dataset, path: xr.Dataset | None) -> list[go.Figure]:
+    surface = surface.squeeze([dim for dim in schema.coordinates(surface) if surface.sizes.get(dim) == 1])
     dims = [dim for dim in schema.coordinates(surface) if dim in surface.dims]
     if len(dims) == 1:
         return [figures.profile(surface)]

@@ -62,10 +62,10 @@ def _module(name: str) -> ModuleType:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+    if name.endswith(".py") and not Path(name).is_file():
+        raise TargetError(f"There is no file {name} (looked in {here}).")
     try:
         return _from_file(Path(name)) if name.endswith(".py") else importlib.import_module(name)
-    except FileNotFoundError as error:
-        raise TargetError(f"There is no file {name} (looked in {here}).") from error
     except ModuleNotFoundError as error:
         if error.name is not None and name.startswith(error.name):
             raise TargetError(f"There is no module {error.name!r} (looked in {here} and the Python path).") from error
@@ -73,14 +73,16 @@ def _module(name: str) -> ModuleType:
 
 
 def _from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise FileNotFoundError(path)
     sys.path.insert(0, str(path.resolve().parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    installed = path.stem in sys.stdlib_module_names or "site-packages" in str(
+        getattr(sys.modules.get(path.stem), "__file__", "")
+    )
+    name = f"user_{path.stem}" if installed else path.stem  # a file called torch.py must not stand in for torch
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

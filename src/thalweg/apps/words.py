@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -64,17 +65,26 @@ def _where(ds: xr.Dataset) -> str:
         along = f"{many} {scale}random direction{'s' * (dim > 1)} (seed {info.get('seed')})"
         return f"The loss around the weights, along {along}.{unit}{rest}"
     if kind == "principal":
-        first, second = info["explained_variance_ratio"]
+        return _principal(info)
+    return {
+        "through": "The plane through three weight vectors; coordinates are distances in weight space.",
+        "segment": "The straight line between two weight vectors, from t = 0 to t = 1.",
+    }.get(kind, "")
+
+
+def _principal(info: dict[str, Any]) -> str:
+    if "explained_variance_ratio" not in info:
+        return "A plane of principal components."
+    first, second = (f"{100 * share:.1f}%" for share in info["explained_variance_ratio"])
+    if info.get("center") == "last":
         return (
-            f"The plane of the two principal components of the recorded path, which hold {100 * first:.1f}% and "
-            f"{100 * second:.1f}% of its "
-            "variance. (A random walk would show 61% and 15%: a large share alone says little.)"
+            "The plane of the two principal components about the last step of the recorded path, which hold "
+            f"{first} and {second} of its second moment. (A random walk would show 81% and 9%.)"
         )
-    if kind == "through":
-        return "The plane through three weight vectors; coordinates are distances in weight space."
-    if kind == "segment":
-        return "The straight line between two weight vectors, from t = 0 to t = 1."
-    return ""
+    return (
+        f"The plane of the two principal components of the recorded path, which hold {first} and {second} of its "
+        "variance. (A random walk would show 61% and 15%: a large share alone says little.)"
+    )
 
 
 _KINDS = {"bias": "biases", "norm": "normalisation parameters", "vector": "other vectors", "weight": "matrices"}
@@ -114,23 +124,36 @@ def _what_is_there(ds: xr.Dataset) -> str:
     return " ".join(sentences)
 
 
-def _path(path: xr.Dataset) -> str:
-    distance = path["distance"].values
-    length = path.attrs.get("length", float("nan"))
-    told = (
-        f"The path is {number(length)} long and leaves the plane by up to {number(distance.max())} "
-        f"({100 * distance.max() / length:.0f}% of its length)."
-    )
-    if "projected_loss" in path:
-        true, shown = path["loss"].values, path["projected_loss"].values
-        worst = int(np.nanargmax(np.abs(true - shown)))
-        told += (
-            f" What the picture shows under it is the loss at its projection: at step {int(path.step[worst])} that is "
-            f"{number(shown[worst])}, while the network itself had {number(true[worst])} (the largest "
-            f"difference); at the last step "
-            f"{number(shown[-1])} and {number(true[-1])}."
-        )
+def path(ds: xr.Dataset) -> list[str]:
+    """What a path shows, where no surface goes with it."""
+    return [_path(ds)]
+
+
+def _path(ds: xr.Dataset) -> str:
+    distance, length = ds["distance"].values, ds.attrs.get("length", float("nan"))
+    finite = np.isfinite(distance)
+    if not finite.all() or not np.isfinite(length):
+        return f"{int((~finite).sum()):,} of {len(distance):,} recorded steps have no finite place: the run diverged."
+    share = f" ({100 * distance.max() / length:.0f}% of its length)" if length > 0 else ""
+    told = f"The path is {number(length)} long and leaves the subspace by up to {number(distance.max())}{share}."
+    if "projected_loss" in ds:
+        told += _compared(ds)
     return told
+
+
+def _compared(ds: xr.Dataset) -> str:
+    """The loss at the recorded weights beside the one that the picture shows under them."""
+    true, shown = ds["loss"].values, ds["projected_loss"].values
+    known = np.isfinite(true) & np.isfinite(shown)
+    if not known.any():
+        return ""
+    worst = int(np.argmax(np.where(known, np.abs(true - shown), -1.0)))
+    stored = ", with the batch-norm statistics of the end" if ds.attrs.get("batch_norm") == "running" else ""
+    return (
+        f" What the picture shows under it is the loss at its projection: at step {int(ds.step[worst])} that is "
+        f"{number(shown[worst])}, while the recorded weights{stored} have {number(true[worst])} (the largest "
+        f"difference); at the last step {number(shown[-1])} and {number(true[-1])}."
+    )
 
 
 def _how(ds: xr.Dataset) -> str:
@@ -143,8 +166,7 @@ def _how(ds: xr.Dataset) -> str:
         told += f"still incomplete: {evaluated:,} of {total:,} are there so far"
     elif evaluated < total:
         told += (
-            f"of which {evaluated:,} were evaluated and the rest predicted by cubic interpolation; the largest error "
-            f"found at points left out is {_share_of_range(ds):.2g}% of the loss's range"
+            f"of which {evaluated:,} were evaluated and the rest predicted by cubic interpolation; {_errors_told(ds)}"
         )
     else:
         told += "all of them evaluated"
@@ -159,11 +181,22 @@ def _how(ds: xr.Dataset) -> str:
     )
 
 
-def _share_of_range(ds: xr.Dataset) -> float:
-    """Largest error found of the predicted losses, in percent of their range."""
+def _errors_told(ds: xr.Dataset) -> str:
+    """The largest error found of the predicted losses, as a share of their range, and of each other metric."""
     errors = json.loads(ds.attrs.get("interpolation_error", "{}"))
-    values = ds["loss"].values[np.isfinite(ds["loss"].values)]
-    return 100 * errors.get("loss", 0.0) / max(float(np.ptp(values)), 1e-300) if values.size else 0.0
+    names = [name for name in schema.values(ds) if name in errors]
+    if not names:
+        return "the error is not known"
+    shares = {name: 100 * errors[name] / _range(ds[name].values) for name in names}
+    losses = [share for name, share in shares.items() if ds[name].attrs["metric"] == "loss"]
+    told = f"the largest error found at points left out is {max(losses, default=0.0):.2g}% of the loss's range"
+    others = [f"{ds[n].attrs['long_name']} {s:.2g}%" for n, s in shares.items() if ds[n].attrs["metric"] != "loss"]
+    return told + (f" (predicted along, not controlled: {', '.join(others)} of theirs)" if others else "")
+
+
+def _range(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return max(float(np.ptp(finite)), 1e-300) if finite.size else 1e-300
 
 
 def _training_loss(ds: xr.Dataset) -> str:

@@ -186,8 +186,11 @@ def _in_store(request: Request, grid: Asked, study: Path, name: str, progress: b
     began = time.perf_counter()
     layout = _laid_out_in_store(request, grid, study, name)
     stored = StoredGrid(study, name, shape=layout.shape, block=layout.block, variables=layout.trails)
+    resumed = bool(stored.status.any())
     closing = _fill(request, layout, stored, progress)
-    stored.finish(closing | {"seconds": round(time.perf_counter() - began, 3)})
+    if not resumed:  # the time of a part says nothing about the whole
+        closing["seconds"] = round(time.perf_counter() - began, 3)
+    stored.finish(closing)
     return load(study, name)
 
 

@@ -144,6 +144,7 @@ def project_trajectory(trajectory: xr.Dataset, plane: Box, problem: Problem | No
         path.attrs["explained_variance_ratio"] = plane.info["explained_variance_ratio"]
     if problem is not None:
         _add_losses(path, theta, coords, plane, problem)
+        path.attrs["batch_norm"] = problem.provenance().get("batch_norm", "none in the model")
     return schema.check(path)
 
 
@@ -210,6 +211,10 @@ def _add_losses(path: xr.Dataset, theta: xr.DataArray, coords: np.ndarray, plane
             f"The trajectory has {theta.sizes['weight']} weights, the problem {problem.num_weights}; they belong to "
             "different networks."
         )
+    taken = {*plane.dims, "distance", "learning_rate", "step"}
+    clash = [name for name in problem.quantities if name in taken or name.startswith("projected_")]
+    if clash:
+        raise ValueError(f"The metrics {', '.join(clash)} have names that a path uses itself; rename them.")
     true = problem.measure(_Rows(theta, problem.theta)).values
     projected = problem.measure(GridPoints(plane, coords, problem.theta)).values
     for name in true:

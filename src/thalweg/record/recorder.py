@@ -135,7 +135,7 @@ class Recorder:
         model = type(self._model).__name__
         optimizer = type(self._optimizer).__name__
         about = provenance(model=model, optimizer=optimizer, num_weights=n, every=self._every, dtype=dtype)
-        group.attrs.update({"kind": "trajectory", "title": f"Training of {model} with {optimizer}", **about})
+        group.update_attributes({"kind": "trajectory", "title": f"Training of {model} with {optimizer}", **about})
         self._arrays: dict[str, Any] = {key: group[key] for key in ("theta", "loss", "learning_rate", "step")}
 
     def _record(self) -> None:

@@ -125,7 +125,8 @@ class StoredGrid(Grid):
         for variable, (trail_dims, trail, about) in variables.items():
             _array(group, variable, (*shape, *trail), (*block, *trail), (*dims, *trail_dims), about)
         _array(group, STATUS, shape, tuple(block), dims, {"role": "mask"}, dtype="uint8", fill=PENDING)
-        group.attrs.update({key: plain(value) for key, value in attrs.items()})  # last: a grid without attrs is a wreck
+        # last, and in one write: a grid without attrs is a wreck
+        group.update_attributes({key: plain(value) for key, value in attrs.items()})
 
     @contextmanager
     def claimed(self, block: Block) -> Iterator[bool]:
@@ -164,7 +165,7 @@ class StoredGrid(Grid):
     def finish(self, attrs: Mapping[str, Any]) -> None:
         """Record closing facts once (the first process to finish), and clear the locks away."""
         if "complete" not in self._group.attrs:
-            self._group.attrs.update({"complete": True} | {key: plain(value) for key, value in attrs.items()})
+            self._group.update_attributes({"complete": True} | {key: plain(value) for key, value in attrs.items()})
         shutil.rmtree(self._locks, ignore_errors=True)
         with contextlib.suppress(OSError):  # another grid's locks lie there
             self._locks.parent.rmdir()
