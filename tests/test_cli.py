@@ -146,6 +146,25 @@ def test_a_line_a_plane_and_a_box_live_in_one_study(here):
     assert "complete already" in run("surface", "mine.py:make_problem", "--points", "3", "--extent", "1")
 
 
+@pytest.mark.usefixtures("here")
+def test_a_path_never_replaces_the_surface_that_it_belongs_to():
+    sys.path.insert(0, str(Path.cwd()))
+    from mine import data, model
+
+    trained = model()
+    optimizer = torch.optim.SGD(trained.parameters(), lr=0.5)
+    with tw.Recorder("study.zarr").attach(trained, optimizer):
+        for _ in range(6):
+            optimizer.zero_grad()
+            x, y = data()
+            torch.nn.functional.cross_entropy(trained(x), y).backward()
+            optimizer.step()
+    for _ in range(2):
+        run("surface", "mine.py:make_problem", "--along", "path", "--points", "5", "--name", "mine")
+        assert tw.load("study.zarr", "mine").attrs["kind"] == "surface"
+        assert tw.load("study.zarr", "path/mine").attrs["kind"] == "path"
+
+
 def test_show_draws_and_export_writes(here):
     run("surface", "mine.py:make_problem", "--points", "5x4", "--extent", "1", "--html", "first.html")
     assert Path("first.html").stat().st_size > 1e6

@@ -1,6 +1,8 @@
 """The report: everything in a study, in one page that needs no network."""
 
+import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -88,6 +90,31 @@ def test_a_report_that_fails_leaves_the_old_one(study, tmp_path, monkeypatch):
         report(study, target)
     assert target.read_bytes() == before
     assert [f.name for f in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_one_damaged_result_does_not_take_the_page_away(study, tmp_path):
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(study, copy)
+    for chunk in (copy / "surface" / "line" / "loss" / "c").rglob("*"):
+        chunk.write_bytes(b"damaged")
+    page = report(copy).read_text()
+    assert "surface/line: could not be drawn" in page
+    assert "<code>surface/random</code>" in page
+
+
+def test_the_words_tell_the_error_of_every_predicted_quantity(study):
+    surface = tw.load(study, "surface/principal")
+    errors = json.loads(surface.attrs["interpolation_error"])
+    told = " ".join(words.surface(surface))
+    for name in ("accuracy", "test_accuracy"):
+        assert f"{100 * errors[name] / float(np.ptp(surface[name].values)):.2g}%" in told
+    del surface.attrs["interpolation_error"]
+    assert "the error is not known" in " ".join(words.surface(surface))
+
+
+def test_reports_of_studies_that_differ_after_the_dot_are_different_files(study, tmp_path):
+    shutil.copytree(study, tmp_path / "lr0.1")
+    assert report(tmp_path / "lr0.1").name == "lr0.1.html"
 
 
 def test_a_study_without_anything_to_draw_is_refused(tmp_path):

@@ -20,6 +20,7 @@ from thalweg.store.study import STATUS, finished
 from thalweg.subspaces import GridPoints, Subspace
 
 _BLOCK_SECONDS = 2.0
+_MOST_POINTS = 10**8
 _MOST_BLOCKS = 400
 _SPARSE = 16
 Variables = dict[str, tuple[tuple[str, ...], tuple[int, ...], dict[str, Any]]]
@@ -56,12 +57,21 @@ def new_layout(request: Request, axes: dict[str, np.ndarray], *, stored: bool) -
     """Plan how a grid is computed, and learn what there is to measure by measuring the origin."""
     shape = tuple(len(axis) for axis in axes.values())
     num_points = math.prod(shape)
+    _fits(num_points)
     plan, seconds = planned(request.problem, num_points, request.num_examples, request.seed, request.adaptive)
     seconds *= 4 if request.gradient else 1
     sparse = _SPARSE if request.adaptive is not None else 1
     at_least = max(plan.points_at_once, num_points // _MOST_BLOCKS) * sparse
     wanted = max(at_least, int(_BLOCK_SECONDS * sparse / seconds) if seconds else num_points)
     return Layout(axes, plan, seconds, _block(shape, wanted), *_variables(request, plan, axes if stored else None))
+
+
+def _fits(num_points: int) -> None:
+    """Refuse a grid that no machine holds, before anything of it is on disk."""
+    if num_points > _MOST_POINTS:
+        raise ValueError(
+            f"The grid has {num_points:,} points; at most {_MOST_POINTS:,} fit. Take fewer along each axis."
+        )
 
 
 def stored_layout(request: Request, axes: dict[str, np.ndarray], attrs: dict[str, Any]) -> Layout:
