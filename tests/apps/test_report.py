@@ -73,6 +73,15 @@ def test_the_words_count_what_is_not_finite():
     assert f"{lost} of 25 values are not finite" in " ".join(words.surface(surface))
 
 
+def test_points_still_to_come_are_not_called_infinite(study):
+    surface = tw.load(study, "surface/random")
+    surface.loss[:3] = np.nan
+    surface.attrs["complete"] = False
+    said = " ".join(tw.figures.surface(surface, backend="none").layers["loss"].notes)
+    assert "33 of 165 points are not computed yet" in said
+    assert "not finite" not in " ".join(words.surface(surface))
+
+
 def test_a_title_cannot_bring_code_into_the_page(study, tmp_path):
     page = report(study, tmp_path / "page.html", title="<script>alert(1)</script>").read_text()
     assert "<script>alert(1)" not in page

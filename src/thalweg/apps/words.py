@@ -173,12 +173,10 @@ def _how(ds: xr.Dataset) -> str:
     if "num_examples" in ds.attrs:
         told += f", on a fixed random subset of {ds.attrs['num_examples']:,} examples"
     told += f"; it took {number(ds.attrs['seconds'])} s." if "seconds" in ds.attrs else "."
-    examples = ds.attrs.get("num_training_examples", 0) + ds.attrs.get("num_test_examples", 0)
-    return (
-        f"{told} Each point is a pass over {examples:,} examples."
-        if examples and "num_examples" not in ds.attrs
-        else told
-    )
+    train, test = (ds.attrs.get(f"num_{split}_examples", 0) for split in ("training", "test"))
+    if not train or "num_examples" in ds.attrs:
+        return told
+    return f"{told} Each point is a pass over {train:,} training{f' and {test:,} test' if test else ''} examples."
 
 
 def _errors_told(ds: xr.Dataset) -> str:

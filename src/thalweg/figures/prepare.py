@@ -236,7 +236,7 @@ def _layer(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Au
         sheet=sheet,
         tracks=tuple(overlay.track(sheet, p, i, len(order.paths)) for i, p in enumerate(order.paths)),
         markers=overlay.markers(sheet, origin, order.points),
-        notes=_notes(values, fitted),
+        notes=_notes(values, fitted, complete=bool(ds.attrs.get("complete", True))),
     )
 
 
@@ -254,14 +254,15 @@ def _hover(ds: xr.Dataset, name: str, values: np.ndarray, fitted: Scale) -> np.n
     return text
 
 
-def _notes(values: np.ndarray, fitted: Scale) -> tuple[str, ...]:
+def _notes(values: np.ndarray, fitted: Scale, *, complete: bool) -> tuple[str, ...]:
     of = f"of {values.size:,} points"
     infinite, undefined = int(np.isposinf(values).sum()), int((np.isnan(values) | np.isneginf(values)).sum())
     notes = []
     if infinite or undefined:
         how = [f"{infinite:,} inf at the top"] * bool(infinite) + [f"{undefined:,} left open"] * bool(undefined)
         are = "is" if infinite + undefined == 1 else "are"
-        notes.append(f"{infinite + undefined:,} {of} {are} not finite ({', '.join(how)})")
+        what = "not finite" if complete else "not computed yet, or not finite"
+        notes.append(f"{infinite + undefined:,} {of} {are} {what} ({', '.join(how)})")
     if fitted.ceiling is not None:
         above = int((values[np.isfinite(values)] > fitted.ceiling).sum())
         notes.append(f"{above:,} {of} above {number(fitted.ceiling)} drawn at {number(fitted.ceiling)}")

@@ -128,10 +128,6 @@ class Batches:
         """The first batch, as it came."""
         return next(self.iterate())
 
-    def probe(self, most: int) -> Any:
-        """The first batch, cut to `most` examples where each of its tensors has one row per example."""
-        return self.cut(self.first(), most)
-
     def cut(self, batch: Any, most: int) -> Any:
         """At most so many examples of a batch; the whole batch where some tensor has no row per example."""
         size = size_of(batch)
