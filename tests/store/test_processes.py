@@ -24,7 +24,8 @@ import thalweg as tw
 from thalweg.measures import layout
 
 torch.set_num_threads(1)
-store, log, adaptive, nap, seconds = sys.argv[1], open(sys.argv[2], "a", buffering=1), *map(float, sys.argv[3:])
+store, log, ready = sys.argv[1], open(sys.argv[2], "a", buffering=1), sys.argv[2] + ".ready"
+adaptive, nap, seconds, together = map(float, sys.argv[3:])
 layout._BLOCK_SECONDS = seconds
 torch.manual_seed(0)
 model = torch.nn.Linear(2, 1, bias=False).double()
@@ -42,16 +43,21 @@ def step(model, batch):
 
 problem = tw.ModuleProblem(model, inputs, step=step)
 plane = tw.coordinate_plane(problem)
+with open(ready, "a") as mark:  # importing torch takes one process seconds longer than another: begin together
+    mark.write("x")
+while os.path.getsize(ready) < together:
+    time.sleep(0.005)
 tw.loss_surface(problem, plane, extent=1.0, points=(26, 28), store=store, name="a", adaptive=adaptive or None)
 """
 
 
-def start(folder, store, *, adaptive=0.0, nap=0.001, seconds=0.05):
+def start(folder, store, *, adaptive=0.0, nap=0.001, seconds=0.05, together=1):
     script = folder / "script.py"
     script.write_text(SCRIPT)
     env = os.environ | {"THALWEG_CACHE_DIR": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
     argv = [sys.executable, str(script), str(folder / store), str(folder / f"{store}.log")]
-    return subprocess.Popen([*argv, str(adaptive), str(nap), str(seconds)], env=env, stderr=subprocess.PIPE)
+    argv += map(str, (adaptive, nap, seconds, together))
+    return subprocess.Popen(argv, env=env, stderr=subprocess.PIPE)
 
 
 def finish(*processes):
@@ -123,7 +129,7 @@ def test_a_process_killed_while_it_starts_leaves_a_store_that_works(tmp_path):
 def test_processes_started_at_once_share_the_grid_and_compute_every_point_once(tmp_path, adaptive):
     options = {"adaptive": adaptive, "seconds": 0.003 if adaptive else 0.05}
     finish(start(tmp_path, "alone", **options))
-    finish(*(start(tmp_path, "shared", nap=0.004, **options) for _ in range(3)))
+    finish(*(start(tmp_path, "shared", nap=0.004, together=3, **options) for _ in range(3)))
     alone, shared = (tw.load(tmp_path / store) for store in ("alone", "shared"))
     assert shared.equals(alone)
     axes = alone.alpha.values, alone.beta.values
