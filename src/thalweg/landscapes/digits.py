@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from sklearn.datasets import load_digits
-from torch import Tensor, nn
+from torch import nn
 
-
-class Split(NamedTuple):
-    """Training and test examples: images `(n, 1, 8, 8)` in [0, 1], and classes `(n,)`."""
-
-    train: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
+from thalweg.landscapes.images import Split, shuffled_split
 
 
 def digits(num_train: int = 1500, seed: int = 0) -> Split:
@@ -26,12 +19,8 @@ def digits(num_train: int = 1500, seed: int = 0) -> Split:
     (torch.Size([1500, 1, 8, 8]), torch.Size([297]))
     """
     bunch = load_digits()
-    order = torch.randperm(len(bunch.target), generator=torch.Generator().manual_seed(seed))
-    images = torch.as_tensor(bunch.images, dtype=torch.float32)[order].unsqueeze(1) / 16
-    classes = torch.as_tensor(bunch.target)[order]
-    if not 0 < num_train < len(classes):
-        raise ValueError(f"num_train={num_train}; there are {len(classes)} images, and both parts need some.")
-    return Split((images[:num_train], classes[:num_train]), (images[num_train:], classes[num_train:]))
+    images = torch.as_tensor(bunch.images, dtype=torch.float32).unsqueeze(1) / 16
+    return shuffled_split(images, torch.as_tensor(bunch.target), num_train, seed)
 
 
 class SmallCNN(nn.Sequential):
