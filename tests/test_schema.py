@@ -18,6 +18,7 @@ def surface():
             "gradient": (("alpha", "beta", "coordinate"), np.zeros((2, 3, 2)), {"role": "gradient"}),
             "losses": (("alpha", "beta", "example"), np.zeros((2, 3, 5)), {"role": "per_example"}),
             "interpolated": (("alpha", "beta"), np.zeros((2, 3), dtype=bool), {"role": "mask"}),
+            "below_loss": (("alpha", "beta"), np.zeros((2, 3), dtype=bool), {"role": "region", "of": "loss"}),
         },
         {"alpha": [0.0, 1.0], "beta": [0.0, 1.0, 2.0]},
         {"kind": "surface", "coordinates": ["alpha", "beta"]},
@@ -57,7 +58,81 @@ def components():
     )
 
 
-WELL_FORMED = {"surface": surface, "path": path, "trajectory": trajectory, "components": components}
+def descent():
+    """Two starts, four steps; projected onto a plane, its ends told apart."""
+    each = {name: (("start", "step"), np.zeros((2, 4))) for name in ("loss", "alpha", "beta", "distance")}
+    about = {"names": ["minimum 1", "still moving"], "kinds": ["minimum", "moving"]}
+    return xr.Dataset(
+        {
+            **each,
+            "theta": (("start", "step", "weight"), np.zeros((2, 4, 6))),
+            "gradient": (("start", "step", "weight"), np.zeros((2, 4, 6))),
+            "learning_rate": ("step", np.zeros(4)),
+            "outcome": ("start", np.array([1, 0]), about),
+            "plateau": ("start", np.zeros(2, dtype=int)),
+            "crossings": ("start", np.zeros(2, dtype=int)),
+        },
+        {"start": np.arange(2), "step": np.arange(4)},
+        {"kind": "descent", "coordinates": ["alpha", "beta"]},
+    )
+
+
+def critical_points():
+    return xr.Dataset(
+        {
+            **{name: ("point", np.zeros(3)) for name in ("alpha", "beta", "loss", "gradient_norm")},
+            "eigenvalue": (("point", "direction"), np.zeros((3, 2))),
+            "eigenvector": (("point", "coordinate", "direction"), np.zeros((3, 2, 2))),
+            "type": ("point", np.array([0, 1, 1]), {"names": ["minimum", "saddle"]}),
+        },
+        attrs={"kind": "critical_points", "coordinates": ["alpha", "beta"]},
+    )
+
+
+def linear_approximation():
+    over = ("point", "epsilon", "slope", "true", "approximation", "error")
+    return xr.Dataset(
+        {
+            "value": ("x", np.zeros(5)),
+            "tangent": (("step", "x"), np.zeros((3, 5))),
+            **{name: ("step", np.zeros(3)) for name in over},
+        },
+        {"x": np.arange(5.0), "step": np.arange(3)},
+        {"kind": "linear_approximation"},
+    )
+
+
+def fit():
+    return xr.Dataset(
+        {
+            "prediction": (("start", "step", "input"), np.zeros((2, 4, 7))),
+            "loss": (("start", "step"), np.zeros((2, 4))),
+            "theta": (("start", "step", "weight"), np.zeros((2, 4, 1))),
+            "x": ("example", np.zeros(9)),
+            "y": ("example", np.zeros(9)),
+        },
+        {"start": np.arange(2), "step": np.arange(4), "input": np.arange(7.0)},
+        {"kind": "fit"},
+    )
+
+
+WELL_FORMED = {
+    "surface": surface,
+    "path": path,
+    "trajectory": trajectory,
+    "components": components,
+    "descent": descent,
+    "critical_points": critical_points,
+    "linear_approximation": linear_approximation,
+    "fit": fit,
+}
+
+
+def outcome(numbers, **attrs):
+    """A descent whose ends have these numbers."""
+    found = descent().assign(outcome=("start", np.array(numbers), descent()["outcome"].attrs))
+    found["outcome"].attrs |= attrs
+    return found
 
 
 def without_attr(ds, key, variable=None):
@@ -121,6 +196,58 @@ MALFORMED = {
         lambda: components().assign(component=(("weight", "axis"), np.zeros((6, 2)))),
         "`component` has dims",
     ),
+    "region of nothing": (lambda: without_attr(surface(), "of", "below_loss"), "`below_loss`.*region"),
+    "region of a stranger": (lambda: with_attr(surface(), "of", "f1", "below_loss"), "`below_loss`.*region"),
+    "region with a further dim": (
+        lambda: surface().assign(below_loss=surface().losses.assign_attrs(role="region", of="loss")),
+        "`below_loss` has dims",
+    ),
+    "descent without weights": (lambda: descent().drop_vars("theta"), "theta"),
+    "descent without loss": (lambda: descent().drop_vars("loss"), "loss"),
+    "descent without gradient": (lambda: descent().drop_vars("gradient"), "gradient"),
+    "descent without learning rate": (lambda: descent().drop_vars("learning_rate"), "learning_rate"),
+    "descent without steps": (lambda: descent().drop_vars("step"), "coordinate `step`"),
+    "descent without numbered starts": (lambda: descent().drop_vars("start"), "coordinate `start`"),
+    "descent of one start, squeezed": (lambda: descent().isel(start=0), "`theta` has dims"),
+    "steps before starts": (lambda: descent().assign(loss=descent().loss.T), "`loss` has dims"),
+    "descent without a position": (lambda: descent().drop_vars("beta"), "beta"),
+    "descent without distance": (lambda: descent().drop_vars("distance"), "distance"),
+    "position that is the same for all starts": (
+        lambda: descent().assign(alpha=descent().alpha[0].drop_vars("start")),
+        "`alpha` has dims",
+    ),
+    "outcome without plateau": (lambda: descent().drop_vars("plateau"), "plateau"),
+    "outcome of every step": (lambda: descent().assign(outcome=descent().loss.astype(int)), "`outcome` has dims"),
+    "outcome without names": (lambda: without_attr(descent(), "names", "outcome"), "`outcome`.*'names'"),
+    "outcome without kinds": (lambda: without_attr(descent(), "kinds", "outcome"), "`outcome`.*'kinds'"),
+    "outcome beyond the names": (lambda: outcome([0, 2]), "`outcome`.*'names'"),
+    "outcome below zero": (lambda: outcome([-1, 0]), "`outcome`.*'names'"),
+    "outcome with fewer kinds than names": (lambda: outcome([0, 1], kinds=["minimum"]), "`outcome`.*'kinds'"),
+    "outcome that is no whole number": (lambda: outcome([0.0, 1.0]), "`outcome`.*whole"),
+    "critical points without coordinates": (lambda: without_attr(critical_points(), "coordinates"), "coordinates"),
+    "critical points without a position": (lambda: critical_points().drop_vars("beta"), "beta"),
+    "critical points without loss": (lambda: critical_points().drop_vars("loss"), "loss"),
+    "critical points without gradient norm": (lambda: critical_points().drop_vars("gradient_norm"), "gradient_norm"),
+    "critical points without eigenvalues": (lambda: critical_points().drop_vars("eigenvalue"), "eigenvalue"),
+    "critical points without directions": (lambda: critical_points().drop_vars("eigenvector"), "eigenvector"),
+    "critical points without types": (lambda: critical_points().drop_vars("type"), "type"),
+    "eigenvectors on their side": (
+        lambda: critical_points().assign(eigenvector=(("point", "direction", "coordinate"), np.zeros((3, 2, 2)))),
+        "`eigenvector` has dims",
+    ),
+    "types beyond the names": (lambda: with_attr(critical_points(), "names", ["minimum"], "type"), "`type`.*'names'"),
+    "approximation without function": (lambda: linear_approximation().drop_vars("value"), "value"),
+    "approximation without tangent": (lambda: linear_approximation().drop_vars("tangent"), "tangent"),
+    "approximation without slope": (lambda: linear_approximation().drop_vars("slope"), "slope"),
+    "approximation without truth": (lambda: linear_approximation().drop_vars("true"), "true"),
+    "approximation without error": (lambda: linear_approximation().drop_vars("error"), "error"),
+    "approximation without places": (lambda: linear_approximation().drop_vars("x"), "coordinate `x`"),
+    "approximation without steps": (lambda: linear_approximation().drop_vars("step"), "coordinate `step`"),
+    "a single step, squeezed": (lambda: linear_approximation().isel(step=0), "`tangent` has dims"),
+    "fit without predictions": (lambda: fit().drop_vars("prediction"), "prediction"),
+    "fit without data": (lambda: fit().drop_vars("y"), "`y`"),
+    "fit without inputs": (lambda: fit().drop_vars("input"), "coordinate `input`"),
+    "fit of one start, squeezed": (lambda: fit().isel(start=0), "`prediction` has dims"),
 }
 
 
@@ -150,6 +277,20 @@ def test_values_come_training_first_and_loss_first():
 def test_coordinates_of_a_line_may_be_one_word():
     line = with_attr(surface().isel(beta=0, drop=True), "coordinates", "alpha")
     assert schema.coordinates(schema.check(line)) == ("alpha",)
+
+
+def test_critical_points_may_be_none_at_all():
+    assert schema.check(critical_points().isel(point=slice(0))).sizes["point"] == 0
+
+
+def test_a_descent_need_not_be_projected_nor_told_apart():
+    bare = without_attr(descent().drop_vars(["alpha", "beta", "distance", "outcome", "plateau"]), "coordinates")
+    assert schema.check(bare) is bare
+
+
+def test_one_word_for_all_ends_is_a_list_of_one():
+    """What a store gives back for a list of one word may be the word."""
+    assert schema.check(outcome([0, 0], names="minimum", kinds="minimum")).outcome.attrs["names"] == "minimum"
 
 
 @pytest.mark.parametrize(("split", "name"), [("train", "loss"), ("test", "test_loss")])

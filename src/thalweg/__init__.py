@@ -3,9 +3,23 @@
 from importlib.metadata import PackageNotFoundError as _NotInstalled
 from importlib.metadata import version as _version
 
-from thalweg import figures
+from thalweg import figures, landscapes
 from thalweg.export import read_netcdf, to_netcdf, to_vtk
-from thalweg.measures import describe_cost, loss_surface, principal_components, principal_plane, project_trajectory
+from thalweg.measures import (
+    below,
+    critical_points,
+    descend,
+    describe_cost,
+    gradient_field,
+    linear_approximation,
+    loss_surface,
+    model_fit,
+    outcomes,
+    principal_components,
+    principal_plane,
+    project_trajectory,
+    risk,
+)
 from thalweg.problem import FunctionProblem, ModuleProblem, Problem, accuracy, load_weights
 from thalweg.record import Recorder
 from thalweg.store import load, open_study, save
@@ -16,6 +30,7 @@ from thalweg.subspaces import (
     Segment,
     coordinate_plane,
     filter_normalize,
+    grid_starts,
     layer_normalize,
     plane_through,
     random_box,
@@ -23,6 +38,7 @@ from thalweg.subspaces import (
     random_directions,
     random_line,
     random_plane,
+    random_starts,
 )
 
 __all__ = [
@@ -35,15 +51,24 @@ __all__ = [
     "Recorder",
     "Segment",
     "accuracy",
+    "below",
     "coordinate_plane",
+    "critical_points",
+    "descend",
     "describe_cost",
     "figures",
     "filter_normalize",
+    "gradient_field",
+    "grid_starts",
+    "landscapes",
     "layer_normalize",
+    "linear_approximation",
     "load",
     "load_weights",
     "loss_surface",
+    "model_fit",
     "open_study",
+    "outcomes",
     "plane_through",
     "principal_components",
     "principal_plane",
@@ -53,7 +78,9 @@ __all__ = [
     "random_directions",
     "random_line",
     "random_plane",
+    "random_starts",
     "read_netcdf",
+    "risk",
     "save",
     "to_netcdf",
     "to_vtk",

@@ -57,22 +57,27 @@ class BatchNorm(StrEnum):
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option("--out", help="Where the study and the report go.")] = Path("thalweg-demo"),
+    landscape: Annotated[
+        str | None, typer.Option(help="A landscape written down instead, such as multiply-by-one; `list` names all.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the network, the batches and the directions.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads; small networks are fastest on one.")] = 1,
 ) -> None:
     """Train a small network on real digits, measure its loss surface and its path, write a report.
 
-    Takes about half a minute. Leaves `study.zarr` (the numbers) and `report.html` (the pictures, one self-contained
-    page).
+    With `--landscape NAME`: the surface and the gradient of a function of two weights, its critical points, and
+    descents from everywhere. Takes about half a minute. Leaves `study.zarr` (the numbers) and `report.html` (the
+    pictures, one self-contained page).
     """
     began = time.perf_counter()
     with _explained():
         _use_threads(threads)
-        from thalweg.apps.demo import demo as run
-
+        if landscape == "list":
+            _list_landscapes()
+            return
         if (folder / "study.zarr").exists():
             raise FileExistsError(f"{folder} already holds a study. Choose another folder with --out, or remove it.")
-        made = run(folder, seed=seed, say=lambda text: out.print(escape(text)))
+        made = _made(landscape, folder, seed)
     out.print(f"Done in {time.perf_counter() - began:.0f} s.")
     out.print(f"  report  {escape(str(made.page.resolve()))}")
     out.print(f"  study   {escape(str(made.study.resolve()))}")
@@ -184,7 +189,7 @@ def export(
 ) -> None:
     """Write one result for another program."""
     with _explained():
-        from thalweg.apps.report import path_name
+        from thalweg.apps.sections import path_name
         from thalweg.export import MESHES, to_netcdf, to_vtk
         from thalweg.store import load, results
 
@@ -198,6 +203,29 @@ def export(
             path = load(study, partner) if partner in results(study) else None
             _save_picture(result, path, file)
         out.print(f"Wrote {escape(str(file.resolve()))}")
+
+
+def _list_landscapes() -> None:
+    from thalweg.landscapes import landscape, names
+
+    for name in names():
+        shown = landscape(name)
+        out.print(escape(f"  {name:18} {shown.title}: {shown.formula}"))
+
+
+def _made(landscape: str | None, folder: Path, seed: int) -> Any:
+    """The demo of a network, or of a written landscape."""
+
+    def say(text: str) -> None:
+        out.print(escape(text))
+
+    if landscape is not None:
+        from thalweg.apps.landscape import landscape_demo
+
+        return landscape_demo(landscape, folder, seed=seed, say=say)
+    from thalweg.apps.demo import demo as run
+
+    return run(folder, seed=seed, say=say)
 
 
 def _standing(problem: Any, checkpoint: Path | None, batch_norm: BatchNorm | None) -> Any:
@@ -277,7 +305,7 @@ def _ends(problem: Any, files: list[Path]) -> list[Any]:
 
 def _save_path(problem: Any, plane: Any, store: Path, trajectory: str, name: str) -> None:
     """The path beside its surface, in place of an earlier path of that name and of nothing else."""
-    from thalweg.apps.report import path_name
+    from thalweg.apps.sections import path_name
     from thalweg.measures import project_trajectory
     from thalweg.store import load, results, save
 

@@ -16,6 +16,9 @@ Kinds
     - `gradient`: $\partial L / \partial c_k$, with the further dim `coordinate`.
     - `per_example`: with the further dim `example` or `test_example`.
     - `mask`: `interpolated`, true where a value was predicted and not evaluated.
+    - `region`: true where the variable `attrs["of"]` is below `attrs["eps"]`.
+
+    A risk surface holds `pointwise_risk` (per example), `empirical_risk` and, of split `population`, `expected_risk`.
 `path`
     A trajectory as seen in a subspace: over dim `step`, the coordinates (`alpha`, `beta`; role `position`), the
     `distance` of the true point from the subspace, and for each metric the value at the true point (`loss`, role
@@ -25,6 +28,21 @@ Kinds
 `components`
     Principal components of a trajectory: `component(axis, weight)`, `mean(weight)`,
     `explained_variance_ratio(axis)`, `score(step, axis)`.
+`descent`
+    An optimiser from many starts: `theta(start, step, weight)`, `loss(start, step)`, `gradient(start, step, weight)`
+    (that of the update made at that step), `learning_rate(step)`; with mini-batches `batch_loss(start, step)` and the
+    examples' numbers `example(step, slot)`. Projected onto a subspace it has positions like a path, over
+    `(start, step)`. Once its ends are told apart: `outcome(start)` (a number of `attrs["names"]`, with
+    `attrs["kinds"]`), `plateau(start)`, `crossings(start)`.
+`critical_points`
+    Over dim `point`: the position's coordinates, `loss`, `gradient_norm`, `eigenvalue(point, direction)`,
+    `eigenvector(point, coordinate, direction)`, `type` (a number of `attrs["names"]`).
+`linear_approximation`
+    A function of one variable and its tangents: `value(x)`; `tangent(step, x)`, and over `step`: `point`, `epsilon`,
+    `slope`, `true`, `approximation`, `error`.
+`fit`
+    A model of one input along a descent: `prediction(start, step, input)`, `loss(start, step)`,
+    `theta(start, step, weight)`, the data `x(example)`, `y(example)`; perhaps `truth(input)`.
 """
 
 from __future__ import annotations
@@ -34,8 +52,11 @@ from collections.abc import Hashable, Iterable
 import numpy as np
 import xarray as xr
 
-KINDS = ("surface", "path", "trajectory", "components")
-ROLES = ("value", "standard_error", "gradient", "per_example", "mask")
+KINDS = (
+    *("surface", "path", "trajectory", "components"),
+    *("descent", "critical_points", "linear_approximation", "fit"),
+)
+ROLES = ("value", "standard_error", "gradient", "per_example", "mask", "region")
 
 
 class SchemaError(ValueError):
@@ -62,9 +83,7 @@ def check(dataset: xr.Dataset) -> xr.Dataset:
         raise SchemaError(f"The dataset has no `kind` in its attrs; expected one of {', '.join(KINDS)}.")
     if kind not in KINDS:
         raise SchemaError(f"Unknown kind {kind!r}; expected one of {', '.join(KINDS)}.")
-    {"surface": _check_surface, "path": _check_path, "trajectory": _check_trajectory, "components": _check_components}[
-        kind
-    ](dataset)
+    _CHECKS[kind](dataset)
     return dataset
 
 
@@ -115,8 +134,9 @@ def _check_variable(ds: xr.Dataset, name: str, var: xr.DataArray, dims: tuple[st
         for key in ("metric", "split", "long_name", "units"):
             if key not in var.attrs:
                 raise SchemaError(f"Variable `{name}` lacks attrs[{key!r}].")
-    if role == "standard_error" and var.attrs.get("of") not in ds:
-        raise SchemaError(f"Variable `{name}` must say in attrs['of'] whose standard error it is.")
+    if role in ("standard_error", "region") and var.attrs.get("of") not in ds:
+        whose = {"standard_error": "whose standard error it is", "region": "of which variable it is a region"}[role]
+        raise SchemaError(f"Variable `{name}` must say in attrs['of'] {whose}.")
 
 
 def _check_path(ds: xr.Dataset) -> None:
@@ -142,6 +162,56 @@ def _check_components(ds: xr.Dataset) -> None:
             "score": ("step", "axis"),
         },
     )
+
+
+def _check_descent(ds: xr.Dataset) -> None:
+    every = ("start", "step", "weight")
+    _need_variables(ds, {"theta": every, "loss": every[:2], "gradient": every, "learning_rate": ("step",)})
+    for dim in every[:2]:
+        _need(ds, ds.coords, dim, "coordinate")
+    if "coordinates" in ds.attrs:
+        _need_variables(ds, dict.fromkeys((*coordinates(ds), "distance"), every[:2]))
+    if "outcome" in ds:
+        _need_variables(ds, dict.fromkeys(("outcome", "plateau"), every[:1]))
+        _need_names(ds["outcome"], "names", "kinds")
+
+
+def _check_critical_points(ds: xr.Dataset) -> None:
+    dims = _need_coordinates(ds)
+    flat = dict.fromkeys((*dims, "loss", "gradient_norm", "type"), ("point",))
+    matrices = {"eigenvalue": ("point", "direction"), "eigenvector": ("point", "coordinate", "direction")}
+    _need_variables(ds, {**flat, **matrices})
+    _need_names(ds["type"], "names")
+
+
+def _check_linear_approximation(ds: xr.Dataset) -> None:
+    steps = dict.fromkeys(("point", "epsilon", "slope", "true", "approximation", "error"), ("step",))
+    _need_variables(ds, {"value": ("x",), "tangent": ("step", "x"), **steps})
+    for dim in ("x", "step"):
+        _need(ds, ds.coords, dim, "coordinate")
+
+
+def _check_fit(ds: xr.Dataset) -> None:
+    _need_variables(
+        ds,
+        {
+            "prediction": ("start", "step", "input"),
+            "loss": ("start", "step"),
+            "theta": ("start", "step", "weight"),
+            "x": ("example",),
+            "y": ("example",),
+        },
+    )
+    for dim in ("start", "step", "input"):
+        _need(ds, ds.coords, dim, "coordinate")
+
+
+def _need_names(var: xr.DataArray, *keys: str) -> None:
+    """Numbers that stand for words: each has one."""
+    for key in keys:
+        words = np.atleast_1d(var.attrs.get(key, []))
+        if var.dtype.kind not in "iu" or (var.size and not 0 <= int(var.min()) <= int(var.max()) < len(words)):
+            raise SchemaError(f"`{var.name}` holds whole numbers, each the place of a word in its attrs[{key!r}].")
 
 
 def _need_coordinates(ds: xr.Dataset) -> tuple[str, ...]:
@@ -173,3 +243,15 @@ def _one_dimensional(ds: xr.Dataset, names: Iterable[str], dim: str) -> None:
     for name in names:
         if ds[name].dims != (dim,):
             raise SchemaError(f"`{name}` has dims {ds[name].dims}; expected ('{dim}',).")
+
+
+_CHECKS = {
+    "surface": _check_surface,
+    "path": _check_path,
+    "trajectory": _check_trajectory,
+    "components": _check_components,
+    "descent": _check_descent,
+    "critical_points": _check_critical_points,
+    "linear_approximation": _check_linear_approximation,
+    "fit": _check_fit,
+}

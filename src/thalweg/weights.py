@@ -105,6 +105,21 @@ class Layout:
         """Layout of a bare vector of weights: one block, one filter."""
         return cls((Block("theta", (num_weights,), dtype, 0, "weight", (num_weights,), ()),))
 
+    def name(self, index: int) -> str:
+        """Name of one weight: its parameter's, with its place in it where that has several.
+
+        Examples
+        --------
+        >>> layout = Layout.of(nn.Linear(1, 2))
+        >>> layout.name(1), Layout.of(nn.Linear(1, 1)).name(1)
+        ('weight[1]', 'bias')
+        """
+        for block in self.blocks:
+            place = index - block.offset
+            if 0 <= place < math.prod(block.shape):
+                return block.name if math.prod(block.shape) == 1 else f"{block.name}[{place}]"
+        raise IndexError(f"There is no weight {index}; there are {self.num_weights}.")
+
     @property
     def num_weights(self) -> int:
         """Length of the flat vector."""

@@ -27,8 +27,8 @@ def test_static_figures_save_by_suffix(line, tmp_path):
 
 
 def test_unknown_suffixes_name_the_known_ones(line, tmp_path):
-    with pytest.raises(ValueError, match=r"'a.gif': the suffix must be one of .html, .png, .svg, .pdf"):
-        figures.save(figures.profile(line), tmp_path / "a.gif")
+    with pytest.raises(ValueError, match=r"'a.bmp': the suffix must be one of .html, .png, .svg, .pdf, .mp4, .gif"):
+        figures.save(figures.profile(line), tmp_path / "a.bmp")
     with pytest.raises(ValueError, match="a matplotlib figure cannot become HTML"):
         figures.save(figures.profile(line, backend="matplotlib"), tmp_path / "a.html")
     with pytest.raises(ValueError, match="a figure of plotly or matplotlib is needed, not 'Sheets'"):

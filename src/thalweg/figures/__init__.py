@@ -2,7 +2,12 @@
 
 - `surface`, `contour`, `profile`: a loss surface in three, two and one dimensions (kind `surface` of `schema`).
 - `path`: a training run as seen from a subspace (kind `path`).
-- `save`: a figure to a file, by its suffix.
+- `descent`: the losses of an optimiser's runs from many starts (kind `descent`).
+- `risk`: the risk of one example, of the data and in expectation side by side, with a descent among them.
+- `linear_approximation`: a function, its tangent, and the error of the tangent.
+- `fit`: a model among its data while it is fitted (kind `fit`).
+- `animate`: a film of any of them that is drawn at a `step`.
+- `save`: a figure or film to a file, by its suffix.
 - `theme`: the colours, fonts and templates that all of them share.
 
 Every figure is drawn by `backend="plotly"` (interactive) or `backend="matplotlib"` (for papers); `backend="none"`
@@ -10,8 +15,25 @@ returns the prepared numbers and words that both of them draw.
 """
 
 from thalweg.figures import theme
+from thalweg.figures.animate import animate
+from thalweg.figures.approximation import linear_approximation
+from thalweg.figures.descent import descent
 from thalweg.figures.export import save
+from thalweg.figures.fit import fit
+from thalweg.figures.risk import risk
 from thalweg.figures.surface import contour, profile, surface
 from thalweg.figures.trajectory import path
 
-__all__ = ["contour", "path", "profile", "save", "surface", "theme"]
+__all__ = [
+    "animate",
+    "contour",
+    "descent",
+    "fit",
+    "linear_approximation",
+    "path",
+    "profile",
+    "risk",
+    "save",
+    "surface",
+    "theme",
+]

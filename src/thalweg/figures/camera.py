@@ -1,4 +1,4 @@
-"""From where to look: the side from which most of what is marked can be seen, and the hills stand at the back."""
+"""From where to look: where most of the surface and of what is marked can be seen, and the hills stand at the back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from thalweg.figures.overlay import Sheet
 from thalweg.figures.prepare import Layer
 
 _AZIMUTHS = np.deg2rad([-47.0, -133.0, 137.0, 43.0])  # one beside each corner, so that no edge points at the viewer
-_MARKED, _DEPTH = 2.0, 1.0  # weights of seeing what is marked, and of hills at the back
+_MARKED, _SURFACE, _DEPTH = 2.0, 2.0, 1.0  # weights of seeing what is marked, the surface, and hills at the back
+_COARSE = 24  # places along each side of the surface that are asked whether they can be seen
 
 
 def best(layer: Layer, slope: float) -> float:
@@ -17,15 +18,18 @@ def best(layer: Layer, slope: float) -> float:
     Parameters
     ----------
     layer
-        Its paths and markers should be seen.
+        Its `sights` should be seen.
     slope
         How steeply the view falls: height over distance, with the sides and the height of the surface as units.
     """
-    tracks = [np.array([t.x, t.y, t.z]) for t in layer.tracks]
-    marks = [np.array([[m.x], [m.y], [m.z]]) for m in layer.markers]
-    places = np.concatenate([*tracks, *marks, np.zeros((3, 0))], axis=1)
-    scores = [_MARKED * _share(layer.sheet, places, a, slope) + _DEPTH * _depth(layer.sheet, a) for a in _AZIMUTHS]
-    return float(_AZIMUTHS[int(np.argmax(scores))])
+    sheet = layer.sheet
+    x, y = (np.linspace(g[0], g[-1], _COARSE) for g in (sheet.x, sheet.y))
+    ground = sheet.lift(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).T)
+    seen = [
+        _MARKED * _share(sheet, layer.sights, a, slope) + _SURFACE * _share(sheet, ground, a, slope) for a in _AZIMUTHS
+    ]
+    depth = [_DEPTH * _depth(sheet, a) for a in _AZIMUTHS]
+    return float(_AZIMUTHS[int(np.argmax(np.round(np.add(seen, depth), 3)))])
 
 
 def sides(x: np.ndarray, y: np.ndarray, commensurate: bool, height: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A figure to a file: HTML that needs no network, PNG, SVG or PDF."""
+"""A figure to a file: HTML that needs no network, PNG, SVG or PDF; a film to MP4 or GIF."""
 
 from __future__ import annotations
 
@@ -8,23 +8,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from thalweg.figures.animate import Film
+
 IMAGES = (".png", ".svg", ".pdf")
+FILMS = (".mp4", ".gif")
 
 
 def save(figure: Any, file: str | os.PathLike[str], **kwargs: Any) -> Path:
-    """Write a figure of plotly or matplotlib; the suffix chooses the format.
+    """Write a figure or film of plotly or matplotlib; the suffix chooses the format.
 
     The file appears whole or not at all: it is written beside its place and then moved there.
 
     Parameters
     ----------
     figure
-        What a function of `figures` returned.
+        What a function of `figures` returned, `animate` among them.
     file
         `.html` (plotly only; self-contained), `.png`, `.svg` or `.pdf`. Images of plotly figures need the extra
-        `thalweg[images]` and a Chromium.
+        `thalweg[images]` and a Chromium. Films drawn with matplotlib become `.mp4` or `.gif`, which needs the extra
+        `thalweg[films]`; films drawn with plotly become `.html`.
     kwargs
-        For plotly's `write_html` or `write_image` (`width`, `height`, `scale`), or matplotlib's `savefig` (`dpi`).
+        For plotly's `write_html` or `write_image` (`width`, `height`, `scale`), or matplotlib's `savefig` (`dpi`). For
+        films: `dpi`, and `progress`, a function called with the number of frames that are done and of all.
 
     Returns
     -------
@@ -36,18 +41,19 @@ def save(figure: Any, file: str | os.PathLike[str], **kwargs: Any) -> Path:
     ValueError
         If the suffix is unknown, or does not fit the figure.
     ModuleNotFoundError
-        If the extra for images is needed and missing.
+        If the extra for images or films is needed and missing.
 
     Examples
     --------
-    >>> save(None, "landscape.gif")
+    >>> save(None, "landscape.bmp")
     Traceback (most recent call last):
-    ValueError: Cannot save 'landscape.gif': the suffix must be one of .html, .png, .svg, .pdf.
+    ValueError: Cannot save 'landscape.bmp': the suffix must be one of .html, .png, .svg, .pdf, .mp4, .gif.
     """
     target = Path(file)
     suffix = target.suffix.lower()
-    if suffix not in (".html", *IMAGES):
-        raise ValueError(f"Cannot save {target.name!r}: the suffix must be one of .html, {', '.join(IMAGES)}.")
+    if suffix not in (".html", *IMAGES, *FILMS):
+        known = ", ".join((".html", *IMAGES, *FILMS))
+        raise ValueError(f"Cannot save {target.name!r}: the suffix must be one of {known}.")
     write = _writer(figure, target.name, suffix)
     if not target.parent.is_dir():
         raise FileNotFoundError(
@@ -66,6 +72,10 @@ def save(figure: Any, file: str | os.PathLike[str], **kwargs: Any) -> Path:
 
 
 def _writer(figure: Any, name: str, suffix: str) -> Any:
+    if isinstance(figure, Film):
+        return _film_writer(figure, name, suffix)
+    if suffix in FILMS:
+        raise ValueError(f"Cannot save {name!r}: {_no_film(figure)}.")
     if hasattr(figure, "savefig"):
         if suffix == ".html":
             raise ValueError(
@@ -88,12 +98,42 @@ def _writer(figure: Any, name: str, suffix: str) -> Any:
     return _image
 
 
+def _film_writer(film: Film, name: str, suffix: str) -> Any:
+    if suffix in IMAGES:
+        raise ValueError(f"Cannot save {name!r}: a film becomes .mp4 or .gif; one frame of it is film.frame(0).")
+    if suffix == ".html":
+        raise ValueError(
+            f"Cannot save {name!r}: a film drawn with matplotlib becomes .mp4 or .gif; "
+            "for .html make it with animate(..., backend='plotly')."
+        )
+    if not hasattr(film.frame(0), "savefig"):
+        raise ValueError(
+            f"Cannot save {name!r}: the frames of this film are data and not figures; "
+            "make it with animate(..., backend='matplotlib')."
+        )
+    if find_spec("imageio_ffmpeg") is None:
+        raise ModuleNotFoundError(
+            f"Cannot save {name!r}: films need imageio-ffmpeg. "
+            'Install it with: pip install "thalweg[films]"; or make an .html with animate(..., backend="plotly").'
+        )
+    from thalweg.figures.matplotlib_film import write
+
+    return write
+
+
+def _no_film(figure: Any) -> str:
+    if getattr(figure, "frames", ()):
+        return "an interactive film becomes .html; for .mp4 and .gif make it with animate(..., backend='matplotlib')"
+    return "this is a single picture; figures.animate(..., backend='matplotlib') makes a film"
+
+
 def _matplotlib(figure: Any, file: str, **kwargs: Any) -> None:
     figure.savefig(file, **{"bbox_inches": "tight", "facecolor": figure.get_facecolor(), **kwargs})
 
 
 def _html(figure: Any, file: str, **kwargs: Any) -> None:
     options = {"include_plotlyjs": True, "include_mathjax": False, "config": {"displaylogo": False, "responsive": True}}
+    options |= {"auto_play": False} if figure.frames else {}
     text = figure.to_html(**{**options, **kwargs})
     paper = figure.layout.paper_bgcolor or figure.layout.template.layout.paper_bgcolor or "#ffffff"
     style = f"<style>body{{margin:0;background:{paper}}}body>div{{margin:0 auto}}</style>"
@@ -102,7 +142,7 @@ def _html(figure: Any, file: str, **kwargs: Any) -> None:
 
 def _image(figure: Any, file: str, **kwargs: Any) -> None:
     plain = type(figure)(figure)
-    plain.layout.updatemenus = ()  # controls mean nothing on paper
+    plain.layout.updatemenus = plain.layout.sliders = ()  # controls mean nothing on paper
     size = {"width": figure.layout.width or 1200, "height": figure.layout.height or 760, "scale": 2}
     plain.write_image(file, **{**size, **kwargs})
 

@@ -12,9 +12,10 @@ import numpy as np
 import xarray as xr
 
 from thalweg import schema
-from thalweg.figures import scale
-from thalweg.figures.prepare import choose, grid, label
+from thalweg.figures import outcomes, scale, strands
+from thalweg.figures.prepare import at_step, choose, grid, label
 from thalweg.figures.scale import number
+from thalweg.figures.strands import Strand
 
 Auto = Literal["auto"]
 
@@ -35,7 +36,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves that share their axes; `mark` is the abscissa of the model, `log` concerns the left axis."""
+    """Curves that share their axes; `mark` is the abscissa of the model, `log` concerns the left axis.
+
+    `strands` are many descents, in front of the curves; `xlim` and `ylim` are the ends of the axes if they are given.
+    """
 
     left: str
     lines: tuple[Line, ...]
@@ -43,6 +47,9 @@ class Panel:
     log: bool = False
     mark: float | None = None
     share: float = 1.0
+    strands: tuple[Strand, ...] = ()
+    xlim: tuple[float, float] | None = None
+    ylim: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,15 @@ class Sheets:
     notes: tuple[str, ...] = field(default=())
 
 
-def profile_panels(ds: xr.Dataset, *, log: bool | Auto = "auto", title: str | None = None) -> Sheets:
-    """One panel with the losses on the left axis and the first other metric on the right.
+def profile_panels(
+    ds: xr.Dataset,
+    *,
+    descent: xr.Dataset | None = None,
+    step: int | None = None,
+    log: bool | Auto = "auto",
+    title: str | None = None,
+) -> Sheets:
+    """One panel with the losses on the left axis and the first other metric on the right, and descents on the curve.
 
     Raises
     ------
@@ -75,6 +89,7 @@ def profile_panels(ds: xr.Dataset, *, log: bool | Auto = "auto", title: str | No
     if logarithmic and not (losses[np.isfinite(losses)] > 0).any():
         raise ValueError(f"`{names[0]}` has no positive value, so it has no logarithm; draw it with log=False.")
     x = ds[dim].values
+    runs, said = _descents(descent, dim, x, losses if logarithmic else None, step)
     known = schema.at_model(ds) and "at_origin" in ds[names[0]].attrs and all(np.isclose(v, 0) for v in fixed.values())
     panel = Panel(
         left=_axis_title(ds, names, left),
@@ -82,15 +97,17 @@ def profile_panels(ds: xr.Dataset, *, log: bool | Auto = "auto", title: str | No
         lines=lines,
         log=logarithmic,
         mark=0.0 if known and x[0] <= 0 <= x[-1] else None,
+        strands=runs,
+        xlim=(float(x[0]), float(x[-1])) if runs else None,
     )
-    said = [f"{_say(d)} = {number(v)}" for d, v in fixed.items()]
+    cut = [f"{_say(d)} = {number(v)}" for d, v in fixed.items()]
     more = [f"`{m}` is not drawn" for m in metrics[2:]]
     band = ["Bands are one standard error to either side"] * any(line.band is not None for line in lines)
     return Sheets(
         panels=(panel,),
         x=label(ds[dim]),
-        title=title or str(ds.attrs.get("title") or "") or "Profile of the loss",
-        subtitle=". ".join((["Slice at " + ", ".join(said)] if said else []) + _evaluated(ds) + band),
+        title=at_step(title or str(ds.attrs.get("title") or "") or "Profile of the loss", step),
+        subtitle=". ".join([*(["Slice at " + ", ".join(cut)] if cut else []), *_evaluated(ds), *band, *said]),
         notes=(*_gaps(lines, logarithmic), *more),
     )
 
@@ -179,6 +196,17 @@ def _path_line(ds: xr.Dataset, variable: str, name: str) -> Line:
 def _axis_title(ds: xr.Dataset, names: list[str], metric: str) -> str:
     units = label(ds[next(n for n in names if ds[n].attrs["metric"] == metric)]).partition(" [")[2]
     return metric[:1].upper() + metric[1:].replace("_", " ") + (f" [{units}" if units else "")
+
+
+def _descents(
+    descent: xr.Dataset | None, dim: str, x: np.ndarray, losses: np.ndarray | None, step: int | None
+) -> tuple[tuple[Strand, ...], list[str]]:
+    """Descents on the profile, and what the subtitle says of them; `losses` are those on a logarithmic axis."""
+    if descent is None:
+        return (), []
+    lowest = -np.inf if losses is None else float(losses[losses > 0].min())
+    found = strands.on_profile(descent, dim, x, lowest, step)
+    return found, outcomes.facts(descent, outcomes.chosen(descent, strands.MOST_CURVES).size)
 
 
 def _say(dim: str) -> str:

@@ -6,6 +6,7 @@ Figures are made without pyplot: nothing is registered, and nothing has to be cl
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,19 +14,31 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from thalweg.figures import matplotlib_swarm
 from thalweg.figures import theme as themes
 from thalweg.figures.prepare import Layer, Map
 
 _LINE = 0.15  # inches that a line of small print takes
 _LETTERS = 15  # letters of small print on an inch
+_ROW, _KEY, _LETTER = 0.165, 0.5, 0.062  # inches of a legend: a row, a key with its gaps, a letter
 
 
-def page(title: str, subtitle: str, notes: str, size: tuple[float, float], theme: themes.Theme) -> Figure:
-    """A figure whose panels fill `size` inches (width, height) between the title above and the small print below."""
+def page(
+    title: str,
+    subtitle: str,
+    notes: str,
+    size: tuple[float, float],
+    theme: themes.Theme,
+    entries: Sequence[str] = (),
+) -> Figure:
+    """A figure whose panels fill `size` inches (width, height) between the title above and the small print below.
+
+    Room is left for a legend with these `entries`, which `legend` puts there.
+    """
     width, height = size
     p = themes.palette(theme)
     above, below = (textwrap.wrap(text, int(width * _LETTERS)) for text in (subtitle, notes))
-    head, foot = 0.34 + _LINE * len(above), 0.06 + _LINE * len(below)
+    head, foot = 0.34 + _LINE * len(above), 0.06 + _LINE * len(below) + _ROW * _rows(entries, width)
     full = height + head + foot
     figure = Figure(figsize=(width, full), layout="constrained")
     engine: Any = figure.get_layout_engine()
@@ -40,6 +53,31 @@ def page(title: str, subtitle: str, notes: str, size: tuple[float, float], theme
     return figure
 
 
+def small_print(text: str, width: float) -> int:
+    """Lines that a text takes on a page of this width."""
+    return len(textwrap.wrap(text, int(width * _LETTERS)))
+
+
+def legend(figure: Figure, handles: Sequence[Any], notes: int) -> None:
+    """The legend at the foot of a page, above so many lines of small print."""
+    if not handles:
+        return
+    width, full = figure.get_size_inches()
+    entries = [str(h.get_label()) for h in handles]
+    place = (0.1 / width, (0.06 + _LINE * notes) / full)
+    look: dict[str, Any] = {"borderaxespad": 0.0, "borderpad": 0.0, "handlelength": 1.6, "labelspacing": 0.35}
+    columns = _columns(entries, width)
+    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=place, ncols=columns, columnspacing=1.4, **look)
+
+
+def _columns(entries: Sequence[str], width: float) -> int:
+    return max(1, min(len(entries), int(width / (_KEY + _LETTER * max(map(len, entries), default=1)))))
+
+
+def _rows(entries: Sequence[str], width: float) -> int:
+    return -(-len(entries) // _columns(entries, width)) if entries else 0
+
+
 def map_page(shown: Map, width: float, height: float, theme: themes.Theme) -> tuple[Figure, list[tuple[Layer, Any]]]:
     """A page for a map, with each quantity that is shown and its place in the grid of panels."""
     layers = [shown.layers[name] for name in shown.shown]
@@ -48,7 +86,10 @@ def map_page(shown: Map, width: float, height: float, theme: themes.Theme) -> tu
     columns = 2 if len(layers) in (2, 4) else min(3, len(layers))
     rows = -(-len(layers) // columns)
     text = ". ".join(notes) + "." * bool(notes)
-    figure = page(shown.title, shown.subtitle, text, (columns * width, rows * height), theme)
+    entries = layers[0].extras.legend
+    figure = page(shown.title, shown.subtitle, text, (columns * width, rows * height), theme, entries)
+    handles = matplotlib_swarm.handles(layers[0].extras, theme)
+    legend(figure, handles, small_print(text, columns * width))
     grid = figure.add_gridspec(rows, columns)
     return figure, [(layer, grid[divmod(k, columns)]) for k, layer in enumerate(layers)]
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
+from thalweg.figures import matplotlib_swarm
 from thalweg.figures import theme as themes
 from thalweg.figures.matplotlib_common import band_edges, card_at, colorbar, map_page
 from thalweg.figures.prepare import Layer, Map
@@ -38,6 +39,8 @@ def _panel(axes: Axes, shown: Map, layer: Layer, theme: themes.Theme) -> None:
     axes.contourf(x, y, z, levels=band_edges(layer), cmap=themes.colormap(), vmin=s.low, vmax=s.high, extend="both")
     _iso_lines(axes, x, y, z, layer)
     _overlay(axes, layer, p)
+    sides = (1.0, np.ptp(y) / np.ptp(x) if shown.commensurate else 0.85)
+    matplotlib_swarm.on_map(axes, layer.extras, np.array([np.ptp(x), np.ptp(y)]) / sides, theme)
     axes.set(xlabel=shown.x.label, ylabel=shown.y.label, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     axes.spines.top.set_visible(True)
     if shown.commensurate:
@@ -71,7 +74,8 @@ def _overlay(axes: Axes, layer: Layer, p: themes.Palette) -> None:
         axes.plot(track.x[:1], track.y[:1], "o", markersize=6, **first, zorder=5, label=f"_{track.label}, start")
         axes.plot(track.x[-1:], track.y[-1:], "s", markersize=6, **last, zorder=5, label=f"_{track.label}, end")
         name = "" if len(layer.tracks) == 1 else f"{track.label}, "
-        ends += [(track.x[0], track.y[0], f"{name}start", (14, 10)), (track.x[-1], track.y[-1], f"{name}end", (14, 10))]
+        for k, word in ((0, "start"), (-1, track.end)):
+            ends.append((track.x[k], track.y[k], f"{name}{word}", (14, 10)))
     for m in layer.markers:
         face, shape = (p.model, "D") if m.kind == "model" else (p.casing, "o")
         look: dict[str, Any] = {"markerfacecolor": face, "markeredgecolor": p.ink, "markeredgewidth": 0.9}

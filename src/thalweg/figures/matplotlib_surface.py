@@ -13,7 +13,7 @@ from matplotlib.colors import LightSource, Normalize
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import proj3d
 
-from thalweg.figures import camera
+from thalweg.figures import camera, matplotlib_swarm
 from thalweg.figures import theme as themes
 from thalweg.figures.matplotlib_common import card_at, colorbar, map_page
 from thalweg.figures.overlay import Sheet
@@ -58,6 +58,7 @@ def _panel(axes: Any, shown: Map, layer: Layer, theme: themes.Theme) -> None:
         axes.plot(*track.line[:2], below, linewidth=1.0, **look)
         hidden_line = {"color": themes.path_color(i), "zorder": 5, "label": track.label}
         _hidden_line(axes, layer.sheet, track.line, view, linewidth=2.0, **hidden_line)
+    matplotlib_swarm.on_surface(axes, layer.extras, layer.sheet, view, ground, sides, theme)
     _frame(axes, shown, layer, p, ground=ground, sides=sides, angle=angle)
     _places(axes, layer, p)
     for artist in [*axes.collections, *axes.lines, *axes.texts]:
@@ -74,7 +75,7 @@ def _places(axes: Any, layer: Layer, p: themes.Palette) -> None:
             place = (track.x[k], track.y[k], track.z[k])
             look = {"markersize": 5, "markerfacecolor": face, "markeredgecolor": p.ink, "zorder": 6}
             axes.plot(*([v] for v in place), shape, label=f"_{track.label}, {('start', 'end')[k]}", **look)
-            said.append((place, name + ("start", "end")[k], (13, 12)))
+            said.append((place, name + ("start", track.end)[k], (13, 12)))
     for m in layer.markers:
         face, shape = (p.model, "D") if m.kind == "model" else (p.casing, "o")
         look = {"markersize": 5, "markerfacecolor": face, "markeredgecolor": p.ink, "zorder": 6}

@@ -15,10 +15,26 @@ from contourpy import contour_generator
 from scipy.interpolate import RegularGridInterpolator
 
 from thalweg import schema
+from thalweg.figures import steps
+from thalweg.figures.outcomes import steps_up_to
 from thalweg.figures.scale import Scale, number
 
 MOST_STEPS = 500  # longer paths are drawn by evenly spaced steps, and the subtitle says so
 _PIECES = 1500  # corners of the finest line along the surface
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The rectangle that a map shows: its `dims`, and their lowest and highest values."""
+
+    dims: tuple[str, str]
+    low: tuple[float, float]
+    high: tuple[float, float]
+
+    @property
+    def span(self) -> np.ndarray:
+        """Its sides."""
+        return np.subtract(self.high, self.low)
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,14 @@ class Sheet:
         inside = RegularGridInterpolator((self.x, self.y), self.heights, bounds_error=False, fill_value=np.nan)
         return np.asarray(inside(np.column_stack([x, y])))
 
+    def lift(self, places: np.ndarray) -> np.ndarray:
+        """Places (2, n) with the height of the drawn surface, shape (3, n); what is nan stays nan."""
+        z = np.full(places.shape[1], np.nan)
+        there = np.isfinite(places).all(axis=0)
+        if there.any():
+            z[there] = self.height(*places[:, there])
+        return np.concatenate([places, z[None]])
+
     def covers(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Whether points lie within the grid."""
         return (self.x[0] <= x) & (x <= self.x[-1]) & (self.y[0] <= y) & (y <= self.y[-1])
@@ -51,7 +75,10 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Track:
-    """A path on a surface: `x, y, z` at the drawn steps with their hover `text`; `line` (3, n) follows the surface."""
+    """A path on a surface: `x, y, z` at the drawn steps with their hover `text`; `line` (3, n) follows the surface.
+
+    `end` is the word at its last drawn step.
+    """
 
     label: str
     x: np.ndarray
@@ -59,6 +86,7 @@ class Track:
     z: np.ndarray
     text: tuple[str, ...]
     line: np.ndarray
+    end: str = "end"
 
 
 @dataclass(frozen=True)
@@ -97,8 +125,17 @@ def read_paths(path: xr.Dataset | Sequence[xr.Dataset] | None, dims: tuple[str, 
     return paths
 
 
-def track(sheet: Sheet, path: xr.Dataset, index: int, count: int) -> Track:
-    """Put a path onto the surface."""
+def track(sheet: Sheet, path: xr.Dataset, index: int, count: int, step: int | None = None) -> Track:
+    """Put a path onto the surface, up to `step` if that is given.
+
+    Raises
+    ------
+    ValueError
+        If the path begins after `step`.
+    """
+    drawn = steps_up_to(path["step"].values, step)
+    end = "end" if step is None or drawn == path.sizes["step"] else f"step {steps.word(step)}"
+    path = path.isel(step=slice(drawn))
     every = path.isel(step=kept(path.sizes["step"]))
     x, y = (every[d].values.astype(float) for d in sheet.dims)
     z = sheet.height(x, y)
@@ -107,7 +144,7 @@ def track(sheet: Sheet, path: xr.Dataset, index: int, count: int) -> Track:
         z = np.where(sheet.covers(x, y) & np.isfinite(projected), sheet.scale(projected), z)
     text = tuple(_step_text(every, k, sheet, projected) for k in range(x.size))
     name = str(path.attrs.get("title") or ("path" if count == 1 else f"path {index + 1}"))
-    return Track(name, x, y, z, text, _along(sheet, x, y, z))
+    return Track(name, x, y, z, text, _along(sheet, x, y, z), end)
 
 
 def kept(steps: int) -> np.ndarray:

@@ -24,6 +24,7 @@ DATA_KEYS = (
     "customdata",
     "hovertemplate",
     "surfacecolor",
+    "facecolor",
     "cmin",
     "cmax",
     "zmin",
@@ -112,6 +113,21 @@ def colorbar(layer: Layer, **more: Any) -> dict[str, Any]:
         "ticklen": 3,
         **more,
     }
+
+
+def legend(entries: Iterable[str], width: float) -> tuple[dict[str, Any], float]:
+    """Layout of a legend at the foot of the figure, and its height in pixels if its lines are `width` pixels long.
+
+    Without entries there is none.
+    """
+    wide = [46 + 7.0 * len(entry) for entry in entries]
+    if not wide:
+        return {"showlegend": False}, 0.0
+    columns = max(1, int(width // max(wide)))
+    rows = 1 if sum(wide) <= width else -(-len(wide) // columns)
+    place = {"x": 0, "xref": "paper", "xanchor": "left", "y": 0, "yref": "container", "yanchor": "bottom"}
+    look = {"orientation": "h", "traceorder": "normal", "itemsizing": "constant", "font": {"size": 13}}
+    return {"showlegend": True, "legend": {**place, **look}}, 21.0 * rows + 8
 
 
 def hover(shown: Map, layer: Layer) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from thalweg.figures import plotly_marks, plotly_swarm
 from thalweg.figures import theme as themes
 from thalweg.figures.overlay import Track
 from thalweg.figures.plotly_common import (
@@ -17,6 +18,7 @@ from thalweg.figures.plotly_common import (
     extra_lines,
     figure,
     hover,
+    legend,
     note,
     note_text,
     sentences,
@@ -27,7 +29,7 @@ from thalweg.figures.plotly_common import (
 from thalweg.figures.prepare import Layer, Map
 
 _SIDE, _PANEL = 580, 400  # pixels of the map's longer side, alone and as one of several
-_HEAD, _FOOT, _LEFT, _RIGHT, _ACROSS, _DOWN = 128, 104, 84, 118, 170, 120  # margins, and gaps between panels
+_HEAD, _FOOT, _LEFT, _RIGHT, _ACROSS, _DOWN = 128, 76, 84, 118, 170, 120  # margins, and gaps between panels
 
 
 def draw(shown: Map, theme: themes.Theme) -> go.Figure:
@@ -38,11 +40,12 @@ def draw(shown: Map, theme: themes.Theme) -> go.Figure:
 def _single(shown: Map, theme: themes.Theme) -> go.Figure:
     first = shown.layers[shown.shown[0]]
     width, height = _sides(shown, _SIDE)
+    frame, tall = _frame(shown, theme, width)
     layout = {
-        **_frame(shown, theme, width),
+        **frame,
         **_axes(shown, theme, 1, (0.0, 1.0), (0.0, 1.0)),
         "width": width + _LEFT + _RIGHT,
-        "height": height + _HEAD + _FOOT + extra_lines(shown.subtitle, width),
+        "height": height + tall,
         "annotations": [note(first, theme, -62, width), bar_title(first), *_labels(first, 1, theme)],
         "updatemenus": controls(
             shown,
@@ -63,15 +66,16 @@ def _panels(shown: Map, theme: themes.Theme) -> go.Figure:
     across, down = columns * (side[0] + _ACROSS) - _ACROSS, rows * (side[1] + _DOWN) - _DOWN
     width, height = side[0] / across, side[1] / down
     traces: Traces = []
-    tall = down + _HEAD + _FOOT + extra_lines(shown.subtitle, across)
-    layout: dict[str, Any] = _frame(shown, theme, across) | {"width": across + _LEFT + _RIGHT, "height": tall}
+    frame, tall = _frame(shown, theme, across)
+    layout: dict[str, Any] = frame | {"width": across + _LEFT + _RIGHT, "height": down + tall}
     notes, said = [], []
     for k, name in enumerate(shown.shown):
         row, column = divmod(k, columns)
         left, top = column * (width + _ACROSS / across), 1 - row * (height + _DOWN / down)
         layer = shown.layers[name]
         layout |= _axes(shown, theme, k + 1, (left, left + width), (top - height, top))
-        traces += _traces(shown, layer, theme, k + 1, x=left + width + 0.005, y=top - height / 2, len=height)
+        bar = {"x": left + width + 0.005, "y": top - height / 2, "len": height}
+        traces += [t | {"showlegend": t["showlegend"] and not k} for t in _traces(shown, layer, theme, k + 1, **bar)]
         notes.append(_panel_title(layer, k + 1))
         notes += _labels(layer, k + 1, theme)
         said += [f"{layer.label}: {n}" for n in layer.notes]
@@ -86,13 +90,27 @@ def _sides(shown: Map, longer: int) -> tuple[float, float]:
     return (longer, longer * ratio) if ratio <= 1 else (longer / ratio, longer)
 
 
-def _frame(shown: Map, theme: themes.Theme, width: float) -> dict[str, Any]:
-    return {
+def _frame(shown: Map, theme: themes.Theme, width: float) -> tuple[dict[str, Any], float]:
+    """Title, margins and legend, and the pixels that they take above and below the map."""
+    key, more = legend(shown.layers[shown.shown[0]].extras.legend, width)
+    more += _notes_height(shown, width)
+    head = _HEAD + extra_lines(shown.subtitle, width)
+    layout = {
         "title": title(shown.title, shown.subtitle, theme, width),
-        "margin": {"l": _LEFT, "r": _RIGHT, "t": _HEAD + extra_lines(shown.subtitle, width), "b": _FOOT},
-        "showlegend": False,
+        "margin": {"l": _LEFT, "r": _RIGHT, "t": head, "b": _FOOT + more},
         "hovermode": "closest",
+        **key,
     }
+    return layout, head + _FOOT + more
+
+
+def _notes_height(shown: Map, width: float) -> float:
+    """Pixels that the notes take, whatever is chosen."""
+    single = len(shown.shown) == 1
+    drawn = [*shown.layers.values(), *shown.others.values()] if single else [shown.layers[n] for n in shown.shown]
+    texts = [sentences(layer.notes) for layer in drawn]
+    lines = [wrap(t, width) for t in (texts if single else [" ".join(texts)])]
+    return 16.0 * max(text.count("<br>") + bool(text) for text in lines)
 
 
 def _panel_title(layer: Layer, panel: int) -> dict[str, Any]:
@@ -126,8 +144,28 @@ def _traces(shown: Map, layer: Layer, theme: themes.Theme, panel: int, **bar: fl
     traces = [_fill(shown, layer, bar), _lines(shown, layer)]
     for i, track in enumerate(layer.tracks):
         traces += _track(track, themes.path_color(i), p)
-    traces.append(_places(layer, p))
-    return [t | {"xaxis": _id("x", panel), "yaxis": _id("y", panel)} for t in traces]
+    traces += [*_extras(shown, layer, theme), _places(layer, p)]
+    axes = {"xaxis": _id("x", panel), "yaxis": _id("y", panel)}
+    return [{"showlegend": False} | t | axes for t in traces]
+
+
+def _extras(shown: Map, layer: Layer, theme: themes.Theme) -> Traces:
+    """Arrows, regions, curves, descents, critical points, the last on top; curves before a crowd of descents."""
+    on_it = layer.extras
+    spans = np.array([np.ptp(shown.x.values), np.ptp(shown.y.values)])
+    traces: Traces = []
+    if on_it.arrows is not None:
+        traces += plotly_marks.arrows_on_map(on_it.arrows, spans / _sides(shown, _SIDE), spans, theme)
+    behind = ("region",) if on_it.crowded else ("region", "curve")
+    for mark in on_it.marks:
+        if mark.sort in behind:
+            traces += plotly_marks.on_map(mark, spans, theme)
+    for i, bundle in enumerate(on_it.bundles):
+        traces += plotly_swarm.on_map(bundle, i, spans, theme)
+    for mark in on_it.marks:
+        if mark.sort not in behind:
+            traces += plotly_marks.on_map(mark, spans, theme)
+    return traces
 
 
 def _fill(shown: Map, layer: Layer, bar: dict[str, float]) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from thalweg.figures import plotly_strands
 from thalweg.figures import theme as themes
 from thalweg.figures.lines import Line, Panel, Sheets
-from thalweg.figures.plotly_common import figure, sentences, title, wrap
+from thalweg.figures.plotly_common import extra_lines, figure, legend, sentences, title, wrap
 
 _GAP = 0.05
 
@@ -28,6 +29,9 @@ def draw(shown: Sheets, theme: themes.Theme) -> go.Figure:
         top -= height + _GAP
         for line in panel.lines:
             traces += _line(line, k, theme)
+        for number, strand in enumerate(panel.strands):
+            n = "" if k == 0 else str(2 * k + 1)
+            traces += plotly_strands.traces(strand, number, {"xaxis": f"x{n}", "yaxis": f"y{n}"}, theme)
     shapes, marks = _marks(shown, theme)
     foot = {"xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "yshift": -56}
     words = {"text": wrap(sentences(shown.notes), 1100), "showarrow": False, "align": "left"}
@@ -35,19 +39,22 @@ def draw(shown: Sheets, theme: themes.Theme) -> go.Figure:
         "title": title(shown.title, shown.subtitle, theme),
         "annotations": [{**foot, **words, "font": {"size": 12, "color": p.muted}}, *marks],
         "shapes": shapes,
-        "margin": {"l": 84, "r": 84, "t": 116, "b": 90},
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": 1.0,
-            "xanchor": "left",
-            "yanchor": "bottom",
-            "traceorder": "normal",
-        },
-        "hovermode": "x unified",
         "height": int(250 + 130 * shares.sum() + (120 if count == 1 else 0)),
+        **_around(shown),
     }
+    layout["height"] += layout["margin"]["b"] - 90
     return figure(traces, layout, theme)
+
+
+def _around(shown: Sheets) -> dict[str, Any]:
+    """Margins, legend and hover: above a few curves, which are compared; below many descents, which are not."""
+    above = {"x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom", "orientation": "h", "traceorder": "normal"}
+    head = 116 + extra_lines(shown.subtitle, 1100)
+    if not any(panel.strands for panel in shown.panels):
+        return {"margin": {"l": 84, "r": 84, "t": head, "b": 90}, "legend": above, "hovermode": "x unified"}
+    lines = [line.label for line in shown.panels[0].lines]
+    key, tall = legend([*(s.label for s in shown.panels[0].strands), *lines], 1000)
+    return {"margin": {"l": 84, "r": 84, "t": head - 26, "b": 90 + tall}, "hovermode": "closest", **key}
 
 
 def _axes(panel: Panel, k: int, domain: tuple[float, float], theme: themes.Theme, x: str) -> dict[str, Any]:
@@ -67,6 +74,10 @@ def _axes(panel: Panel, k: int, domain: tuple[float, float], theme: themes.Theme
         "type": "log" if panel.log else "linear",
     }
     up |= {"exponentformat": "power", "dtick": 1} if panel.log else {}
+    if panel.ylim is not None:
+        low, high = np.log10(panel.ylim) if panel.log else panel.ylim
+        up |= {"range": [float(low), float(high)]} | ({"dtick": int(np.ceil((high - low) / 8))} if panel.log else {})
+    across |= {"range": list(panel.xlim)} if panel.xlim is not None else {}
     if panel.right:
         up["title"] = title | {"font": {"color": themes.line_color("loss", "train", theme)}}
     found: dict[str, Any] = {f"xaxis{number}": across | ({"matches": "x"} if k else {}), f"yaxis{number}": up}

@@ -129,7 +129,7 @@ def cards(tracks: Sequence[Track], markers: Sequence[Marker], p: Palette) -> lis
     for track in tracks:
         name = "" if len(tracks) == 1 else f"{track.label}, "
         said.append((track.x[0], track.y[0], track.z[0], f"{name}start", (-34, -26)))
-        said.append((track.x[-1], track.y[-1], track.z[-1], f"{name}end", (34, -26)))
+        said.append((track.x[-1], track.y[-1], track.z[-1], f"{name}{track.end}", (34, -26)))
     said += [(m.x, m.y, m.z, m.label, (-38, 26) if m.kind == "model" else (30, 26)) for m in markers]
     look = {
         "showarrow": True,

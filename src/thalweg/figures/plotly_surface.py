@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from thalweg.figures import camera
+from thalweg.figures import camera, plotly_marks, plotly_swarm
 from thalweg.figures import theme as themes
 from thalweg.figures.plotly_common import (
     Traces,
@@ -21,6 +21,7 @@ from thalweg.figures.plotly_common import (
     extra_lines,
     figure,
     hover,
+    legend,
     note,
     note_text,
     short,
@@ -38,12 +39,13 @@ _EYE = (1.5, 0.84)  # distance of the eye from the vertical axis, and its height
 def draw(shown: Map, theme: themes.Theme) -> go.Figure:
     """The whole figure."""
     first = shown.layers[shown.shown[0]]
+    key, tall = legend(first.extras.legend, 1000)
     layout = {
         "title": title(shown.title, shown.subtitle, theme),
         "annotations": [note(first, theme), bar_title(first)],
-        "margin": {"l": 16, "r": 112, "t": 84 + extra_lines(shown.subtitle, 1100), "b": 34},
-        "height": 760,
-        "showlegend": False,
+        "margin": {"l": 16, "r": 112, "t": 84 + extra_lines(shown.subtitle, 1100), "b": 34 + tall},
+        "height": 760 + tall,
+        **key,
         "scene": _scene(shown, first, theme),
         "updatemenus": controls(
             shown,
@@ -74,10 +76,26 @@ def floor(layer: Layer) -> float:
 def _traces(shown: Map, layer: Layer, theme: themes.Theme) -> Traces:
     p = themes.palette(theme)
     sides = box(shown, layer)
-    traces = [_surface(shown, layer), _floor(shown, layer), _floor_lines(layer)]
+    states = [*shown.layers.values(), *shown.others.values()]
+    traces = [_surface(shown, layer), _floor(shown, layer), *(_floor_lines(s, s is layer) for s in states)]
     for i, track in enumerate(layer.tracks):
         traces += path_traces(track, sides, floor(layer), themes.path_color(i), p)
-    return [*traces, marker_trace(layer.markers, sides, p)]
+    traces += _extras(layer, sides, theme)
+    quiet = {"showlegend": False}
+    return [quiet | t for t in [*traces, marker_trace(layer.markers, sides, p)]]
+
+
+def _extras(layer: Layer, sides: Box, theme: themes.Theme) -> Traces:
+    """Descents, marks and arrows on the surface."""
+    on_it, ground = layer.extras, floor(layer)
+    traces: Traces = []
+    for i, bundle in enumerate(on_it.bundles):
+        traces += plotly_swarm.in_space(bundle, i, sides, ground, theme)
+    for mark in on_it.marks:
+        traces += plotly_marks.in_space(mark, sides, ground, theme)
+    if on_it.arrows is not None:
+        traces += plotly_marks.arrows_in_space(on_it.arrows, layer.sheet, sides, theme)
+    return traces
 
 
 def _surface(shown: Map, layer: Layer) -> dict[str, Any]:
@@ -127,8 +145,12 @@ def _floor(shown: Map, layer: Layer) -> dict[str, Any]:
     }
 
 
-def _floor_lines(layer: Layer) -> dict[str, Any]:
-    """Iso-lines of the map on the floor, a little above it."""
+def _floor_lines(layer: Layer, visible: bool) -> dict[str, Any]:
+    """Iso-lines of the map on the floor, a little above it.
+
+    Each quantity on each scale has its own, of which one is visible: so x and y are the same whatever is chosen, for
+    these and for all other traces, and need not travel with every button.
+    """
     gap = np.full((1, 2), np.nan)
     parts = [part for _, line in layer.sheet.iso_lines(layer.levels) for part in (line, gap)]
     xy = np.concatenate([*parts, gap])
@@ -138,6 +160,7 @@ def _floor_lines(layer: Layer) -> dict[str, Any]:
         "name": "iso-lines",
         "mode": "lines",
         **places(xy[:, 0], xy[:, 1], z),
+        **({} if visible else {"z": [None]}),
         "line": {"color": "rgba(255,255,255,0.55)", "width": 1.5},
         "hoverinfo": "skip",
     }

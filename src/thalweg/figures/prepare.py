@@ -14,7 +14,8 @@ import numpy as np
 import xarray as xr
 
 from thalweg import schema
-from thalweg.figures import overlay, scale
+from thalweg.figures import extras, overlay, scale, steps
+from thalweg.figures.extras import Extras
 from thalweg.figures.overlay import Marker, Sheet, Track
 from thalweg.figures.scale import Scale, number
 
@@ -39,7 +40,8 @@ class Layer:
     """One quantity on one scale.
 
     `values` are the dataset's, `heights` what is drawn, `text` what hover says; `fine` and `levels` are the heights of
-    filled levels and of labelled iso-lines, `ticks` labels them; `notes` says what was changed to draw it.
+    filled levels and of labelled iso-lines, `ticks` labels them; `notes` says what was changed to draw it. `tracks`,
+    `markers` and `extras` lie on it; `sights` (3, n) are the places on it that the camera should see.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Layer:
     tracks: tuple[Track, ...]
     markers: tuple[Marker, ...]
     notes: tuple[str, ...]
+    extras: Extras
+    sights: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class _Order:
     axes: list[Axis]
     paths: list[xr.Dataset]
     points: Mapping[str, Sequence[float]] | None
+    read: extras.Read
+    step: int | None
     at_model: bool
 
 
@@ -92,22 +98,26 @@ def prepare(
     *,
     path: xr.Dataset | Sequence[xr.Dataset] | None = None,
     points: Mapping[str, Sequence[float]] | None = None,
+    on_it: extras.Request | None = None,
     log: bool | Auto = "auto",
     clip: float | Auto | None = "auto",
     title: str | None = None,
 ) -> Map:
-    """Read a surface over two coordinates.
+    """Read a surface over two coordinates, with the paths, the points and what else lies `on_it`.
 
     Raises
     ------
     ValueError
         If the dataset has not exactly two coordinates left, a variable is unknown, or nothing is finite.
     """
+    whole = schema.coordinates(ds) if "coordinates" in ds.attrs else ()
     ds, fixed = grid(ds, 2)
     names, shown = choose(ds, variable)
+    request = on_it or extras.Request()
+    read = extras.read(ds, whole, request)
     axes = [_axis(ds[d]) for d in schema.coordinates(ds)]
     paths = overlay.read_paths(path, schema.coordinates(ds))
-    order = _Order(axes, paths, points, all(np.isclose(v, 0.0) for v in fixed.values()))
+    order = _Order(axes, paths, points, read, request.step, all(np.isclose(v, 0.0) for v in fixed.values()))
     layers, others = {}, {}
     left_out = []
     metric = ds[shown[0]].attrs["metric"]
@@ -131,8 +141,8 @@ def prepare(
         layers=layers,
         others=others,
         shown=shown,
-        title=title or str(ds.attrs.get("title") or "") or _title(ds, shown),
-        subtitle=". ".join([*_facts(ds, fixed), *overlay.path_facts(paths, ds), *left_out]),
+        title=at_step(title or str(ds.attrs.get("title") or "") or _title(ds, shown), request.step),
+        subtitle=". ".join([*_facts(ds, fixed), *overlay.path_facts(paths, ds), *read.facts, *left_out]),
         commensurate=_commensurate(ds, schema.coordinates(ds)),
     )
 
@@ -196,6 +206,11 @@ def label(var: xr.DataArray) -> str:
     return name if units.lower() in _UNITLESS else f"{name} [{units}]"
 
 
+def at_step(title: str, step: int | None) -> str:
+    """The title of the whole, or of the state at `step`."""
+    return title if step is None else f"{title}, step {steps.word(step)}"
+
+
 def _axis(coordinate: xr.DataArray) -> Axis:
     name = str(coordinate.name)
     symbol = _SYMBOLS.get(name, name)
@@ -222,6 +237,8 @@ def _layer(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Au
     title = label(var)
     sheet = Sheet((x.name, y.name), x.values, y.values, (x.symbol, y.symbol), name, title, heights, fitted)
     origin = var.attrs.get("at_origin") if order.at_model and schema.at_model(ds) else None
+    tracks = tuple(overlay.track(sheet, p, i, len(order.paths), order.step) for i, p in enumerate(order.paths))
+    markers = overlay.markers(sheet, origin, order.points)
     return Layer(
         name=name,
         label=title.split(" [")[0],
@@ -234,10 +251,23 @@ def _layer(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Au
         levels=levels,
         ticks=tuple(scale.tick_text(h, log) for h in levels),
         sheet=sheet,
-        tracks=tuple(overlay.track(sheet, p, i, len(order.paths)) for i, p in enumerate(order.paths)),
-        markers=overlay.markers(sheet, origin, order.points),
+        tracks=tracks,
+        markers=markers,
         notes=_notes(values, fitted, complete=bool(ds.attrs.get("complete", True))),
+        extras=extras.on(sheet, order.read),
+        sights=_sights(sheet, order, markers),
     )
+
+
+def _sights(sheet: Sheet, order: _Order, markers: tuple[Marker, ...]) -> np.ndarray:
+    """What the camera should see: the same at every step, so that it stands still in a film."""
+    paths = [_places(p.isel(step=overlay.kept(p.sizes["step"])), sheet.dims) for p in order.paths]
+    marks = [np.array([[m.x], [m.y], [m.z]]) for m in markers]
+    return np.concatenate([sheet.lift(np.concatenate([*paths, order.read.sights], axis=1)), *marks], axis=1)
+
+
+def _places(path: xr.Dataset, dims: tuple[str, str]) -> np.ndarray:
+    return np.array([path[d].values for d in dims], dtype=float)
 
 
 def _hover(ds: xr.Dataset, name: str, values: np.ndarray, fitted: Scale) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from thalweg.figures.backend import Backend, drawer
+from thalweg.figures.extras import Request
 from thalweg.figures.prepare import prepare
 from thalweg.figures.theme import Theme
 
@@ -26,6 +27,12 @@ def surface(
     path: Paths | None = None,
     trajectory: Paths | None = None,
     points: Mapping[str, Sequence[float]] | None = None,
+    descent: xr.Dataset | None = None,
+    critical: xr.Dataset | None = None,
+    curves: Mapping[str, Any] | None = None,
+    field: bool | int = False,
+    region: str | Sequence[str] | None = None,
+    step: int | None = None,
     log: bool | Auto = "auto",
     clip: float | Auto | None = "auto",
     backend: Backend = "plotly",
@@ -50,6 +57,21 @@ def surface(
         projection, and its hover text gives the true loss and the distance from the plane beside it.
     points
         Names and coordinates of further places to mark, `{"SGD": (0.1, -0.4)}`.
+    descent
+        Kind `descent` with positions: a line for each start, coloured by `outcome` if the dataset has it, each ending
+        in a dot, or in a cross where it diverged. Lines are cut at the border; of more than 700 starts some are drawn.
+    critical
+        Kind `critical_points`: minima, saddles and maxima, and degenerate ones, which are open.
+    curves
+        Names of curves, such as solution sets, and their points in order along the curve: an array `(n, 2)`, or a list
+        of arrays for a curve of several parts.
+    field
+        True, or n for every n-th grid point: arrows of the negative gradient (in these coordinates) lying on the
+        surface, all of one length. The dataset needs `gradient`.
+    region
+        Names of variables with the role `region`: the grid points where they hold.
+    step
+        The state at this update: descents and paths up to there, with a dot where they are. None draws them whole.
     log
         Whether heights are logarithms. 'auto': if the values span more than three decades.
     clip
@@ -70,7 +92,7 @@ def surface(
     Raises
     ------
     ValueError
-        If the dataset has not two coordinates, or a variable, path or point does not belong to it.
+        If the dataset has not two coordinates, or something does not belong to it.
 
     Examples
     --------
@@ -84,12 +106,13 @@ def surface(
     >>> shown = surface(bowl, backend="none")
     >>> shown.title, shown.layers["loss"].heights.shape
     ('Training loss', (5, 3))
-    >>> [trace.type for trace in surface(bowl).data]
-    ['surface', 'surface', 'scatter3d', 'scatter3d']
+    >>> sorted({trace.type for trace in surface(bowl).data})
+    ['scatter3d', 'surface']
     """
     draw = drawer(backend, "surface")
-    prepared = prepare(ds, variable, path=_either(path, trajectory), points=points, log=log, clip=clip, title=title)
-    return draw(prepared, theme)
+    on_it = Request(descent, critical, curves, field, region, step)
+    paths = _either(path, trajectory)
+    return draw(prepare(ds, variable, path=paths, points=points, on_it=on_it, log=log, clip=clip, title=title), theme)
 
 
 def contour(
@@ -99,6 +122,12 @@ def contour(
     path: Paths | None = None,
     trajectory: Paths | None = None,
     points: Mapping[str, Sequence[float]] | None = None,
+    descent: xr.Dataset | None = None,
+    critical: xr.Dataset | None = None,
+    curves: Mapping[str, Any] | None = None,
+    field: bool | int = False,
+    region: str | Sequence[str] | None = None,
+    step: int | None = None,
     log: bool | Auto = "auto",
     clip: float | Auto | None = "auto",
     backend: Backend = "plotly",
@@ -133,13 +162,16 @@ def contour(
     array([0. , 0.5, 1. , 1.5, 2. , 2.5, 3. ])
     """
     draw = drawer(backend, "contour")
-    prepared = prepare(ds, variable, path=_either(path, trajectory), points=points, log=log, clip=clip, title=title)
-    return draw(prepared, theme)
+    on_it = Request(descent, critical, curves, field, region, step)
+    paths = _either(path, trajectory)
+    return draw(prepare(ds, variable, path=paths, points=points, on_it=on_it, log=log, clip=clip, title=title), theme)
 
 
 def profile(
     ds: xr.Dataset,
     *,
+    descent: xr.Dataset | None = None,
+    step: int | None = None,
     log: bool | Auto = "auto",
     backend: Backend = "plotly",
     theme: Theme = "light",
@@ -154,6 +186,11 @@ def profile(
     ----------
     ds
         Kind `surface` with one coordinate; slice a plane first (`ds.sel(beta=0, method="nearest")`).
+    descent
+        Kind `descent` with one position: each update is a point at its loss, joined in order; those outside the range
+        of the profile are not drawn.
+    step
+        The descents up to this update, with a dot where they are. None draws them whole.
     log
         Whether the loss axis is logarithmic. 'auto': if the losses span more than three decades.
     backend, theme, title
@@ -167,7 +204,7 @@ def profile(
     Raises
     ------
     ValueError
-        If the dataset has more than one coordinate.
+        If the dataset has more than one coordinate, or the descent is not over it.
 
     Examples
     --------
@@ -183,7 +220,7 @@ def profile(
     from thalweg.figures.lines import profile_panels
 
     draw = drawer(backend, "lines")
-    return draw(profile_panels(ds, log=log, title=title), theme)
+    return draw(profile_panels(ds, descent=descent, step=step, log=log, title=title), theme)
 
 
 def _either(path: Paths | None, trajectory: Paths | None) -> Paths | None:

@@ -25,6 +25,12 @@ COLORS = (
 )
 ISO_SWITCH = 0.62  # position in the colour map from which iso-lines are dark
 PATHS = ("#f4502c", "#d4379b", "#ffc02e", "#8f5bf0")  # the first path, the second, ...; then round again
+# Outcomes of many descents: hues that no level of the map has, told apart with any colour vision, legible on both
+# papers.
+OUTCOMES = ("#f4502c", "#8b3dff", "#e69f00", "#ec8ce6", "#b01e6b")
+CRITICAL = {"minimum": "#4dff88", "saddle": "#ff9de8", "maximum": "#2a5fff"}
+CURVES = ("#ffffff", "#ffe14d", "#ff9de2")
+REGION = "#d4ff3a"
 FONT = "Inter, 'Source Sans 3', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 _FAMILIES = ("Inter", "Source Sans 3", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans")
 
@@ -146,6 +152,24 @@ def iso_color(position: float) -> str:
 def path_color(index: int) -> str:
     """Colour of the path with this number."""
     return PATHS[index % len(PATHS)]
+
+
+def outcome_color(rank: int, theme: Theme = "light") -> str:
+    """Colour of the outcome with this number (`outcomes.color_ranks`); a negative one is what diverged.
+
+    Numbers beyond the palette repeat it in darker shades.
+
+    Examples
+    --------
+    >>> outcome_color(0), outcome_color(5)
+    ('#f4502c', '#a8371e')
+    """
+    if rank < 0:
+        return palette(theme).muted
+    turn, place = divmod(rank, len(OUTCOMES))
+    shade = 0.69**turn
+    red, green, blue = (int(int(OUTCOMES[place][k : k + 2], 16) * shade + 0.5) for k in (1, 3, 5))
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def line_color(metric: str, split: str, theme: Theme = "light") -> str:

@@ -263,7 +263,7 @@ def multiply_by_one(
     if linear and size > 0:
         known = {
             "critical": (SADDLE._replace(loss=size),),
-            "solutions": solution_set(),
+            "solutions": {f"solutions, {branch}": curve for branch, curve in solution_set().items()},
             "branches": {
                 "branch t1, t2 > 0": Branch("minimum", lambda points: _on_branch(points, 1, tolerance)),
                 "branch t1, t2 < 0": Branch("minimum", lambda points: _on_branch(points, -1, tolerance)),

@@ -122,7 +122,7 @@ def _described(request: Request, found: Measurement) -> Variables:
             "role": "value",
             "units": _units(request.problem, quantity),
         }
-        about |= {"long_name": f"{'training' if split == 'train' else 'test'} {metric}", "at_origin": float(value[0])}
+        about |= {"long_name": f"{_whose(request.problem, split)}{metric}", "at_origin": float(value[0])}
         variables[quantity] = ((), (), about)
     for quantity in found.standard_errors:
         variables[f"{quantity}_standard_error"] = ((), (), _about("standard_error", quantity))
@@ -132,6 +132,13 @@ def _described(request: Request, found: Measurement) -> Variables:
     if request.gradient:
         variables["gradient"] = (("coordinate",), (len(request.subspace.dims),), _about("gradient", "loss"))
     return variables
+
+
+def _whose(problem: Problem, split: str) -> str:
+    """`training ` or `test `; nothing for a landscape without data."""
+    if split != "train":
+        return f"{split} "
+    return "training " if getattr(problem, "num_examples", 0) else ""
 
 
 def _about(role: str, of: str) -> dict[str, Any]:

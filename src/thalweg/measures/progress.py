@@ -14,21 +14,28 @@ WORTH_SHOWING = 2.0
 
 
 class _Rate(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.3g} points/s" if task.speed else "", style="progress.data.speed")
+        return Text(f"{task.speed:.3g} {self.unit}/s" if task.speed else "", style="progress.data.speed")
 
 
 @contextmanager
 def bar(
-    title: str, total: int | None, done: int, *, show: bool | None, seconds: float
+    title: str, total: int | None, done: int, *, show: bool | None, seconds: float, unit: str = "points"
 ) -> Iterator[Callable[[float], None]]:
-    """Yield `advance(points)`. `show=None`: show if the work is expected to take seconds and stderr is a terminal."""
+    """Yield `advance(points)`, or whatever `unit` is counted.
+
+    `show=None`: show if the work is expected to take seconds and stderr is a terminal.
+    """
     if show is None:
         show = sys.stderr.isatty() and seconds > WORTH_SHOWING
     if not show:
         yield lambda _: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(title, total=total, completed=done)
         yield lambda points: progress.advance(task, points)

@@ -321,13 +321,14 @@ def _values(
     values |= {f"{name}_standard_error": value.numpy() for name, value in found.standard_errors.items()}
     values |= {schema.value_name("losses", split): value.numpy() for split, value in found.losses.items()}
     if request.gradient:
-        values["gradient"] = np.stack([_gradient(request, c) for c in coords])
+        values["gradient"] = _gradients(request, coords)
     return values
 
 
-def _gradient(request: Request, coords: np.ndarray) -> np.ndarray:
-    """Of the loss in the subspace's coordinates, by the chain rule."""
-    at = torch.as_tensor(coords, device=request.subspace.origin.device)
-    theta, pullback = torch.func.vjp(request.subspace, at)[:2]
-    slope = request.problem.gradient(theta.to(request.problem.theta))
-    return pullback(slope.to(theta))[0].double().cpu().numpy()
+def _gradients(request: Request, coords: np.ndarray) -> np.ndarray:
+    """Of the loss in the subspace's coordinates, `(n, dim)`, by the chain rule."""
+    at = torch.as_tensor(coords, device=request.subspace.origin.device).requires_grad_(True)
+    with torch.enable_grad():
+        theta = request.subspace(at)
+    slope = request.problem.value_and_gradient(theta.detach().to(request.problem.theta))[1]
+    return torch.autograd.grad(theta, at, slope.to(theta))[0].double().cpu().numpy()

@@ -9,7 +9,7 @@ the first component (Antognini & Sohl-Dickstein 2018, arXiv:1806.08805).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -112,7 +112,7 @@ def project_trajectory(trajectory: xr.Dataset, plane: Box, problem: Problem | No
     Parameters
     ----------
     trajectory
-        Kind `trajectory`.
+        Kind `trajectory`, or kind `descent`, whose many paths are projected at once.
     plane
         Any line, plane or box.
     problem
@@ -122,9 +122,11 @@ def project_trajectory(trajectory: xr.Dataset, plane: Box, problem: Problem | No
     Returns
     -------
     Dataset
-        Kind `path`: the coordinates, `distance` and the losses over `step`.
+        Kind `path`: the coordinates, `distance` and the losses over `step`. Of a descent: the same descent with its
+        coordinates and `distance` over `(start, step)`, nan where it diverged.
     """
-    schema.check(trajectory)
+    if schema.check(trajectory).attrs["kind"] == "descent":
+        return _project_descent(trajectory, plane)
     theta = trajectory["theta"]
     steps = range(theta.sizes["step"])
     places = [plane.project(torch.as_tensor(_row(theta, k))) for k in steps]
@@ -146,6 +148,17 @@ def project_trajectory(trajectory: xr.Dataset, plane: Box, problem: Problem | No
         _add_losses(path, theta, coords, plane, problem)
         path.attrs["batch_norm"] = problem.provenance().get("batch_norm", "none in the model")
     return schema.check(path)
+
+
+def _project_descent(descent: xr.Dataset, plane: Box) -> xr.Dataset:
+    """The descent with its positions in a subspace."""
+    place = plane.project(torch.as_tensor(descent["theta"].values))
+    coords, dims = place.coords.cpu().numpy(), ("start", "step")
+    about = {"role": "distance", "long_name": "distance from the plane", "units": "1"}
+    positions: dict[str, Any] = {dim: (dims, coords[..., k], {"role": "position"}) for k, dim in enumerate(plane.dims)}
+    positions["distance"] = (dims, place.distance.cpu().numpy(), about)
+    found = descent.assign(positions)
+    return schema.check(found.assign_attrs(coordinates=list(plane.dims)))
 
 
 def _centre(theta: xr.DataArray, center: Center) -> np.ndarray:

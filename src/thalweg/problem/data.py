@@ -146,6 +146,17 @@ class Batches:
                 singles.append(batch)
         return concatenate(singles) if len(singles) > 1 else None
 
+    def some(self, index: Tensor) -> Any:
+        """The examples of these numbers as one batch, in this order, repeated where a number is."""
+        if self._tree is None:
+            raise ValueError(
+                f"The {self._what} data do not fit in memory, or their batches cannot be joined, so that no example "
+                "can be picked out. Leave out `batch_size`, or give the data as tensors."
+            )
+        if index.numel() == 0 or not 0 <= int(index.min()) <= int(index.max()) < self.num_examples:
+            raise ValueError(f"Examples are numbered from 0 to {self.num_examples - 1}, and at least one is needed.")
+        return take(self._tree, index.to(self._device), self.num_examples)
+
     def map(self, function: Callable[[Tensor], Tensor]) -> None:
         """Change every resident tensor for good (dtype, memory format)."""
         place = self._place

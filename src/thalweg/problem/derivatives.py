@@ -7,6 +7,7 @@ $L = \frac1N \sum_i \ell_i$, $\nabla L = \frac1N \sum_i \nabla \ell_i$, $\nabla^
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -52,6 +53,42 @@ class Objective:
                 if loss.requires_grad:  # else a loss of this batch that no weight changes smoothly (counts, signs)
                     total += torch.autograd.grad(loss, theta)[0]
         return total / self.count()
+
+    def value_and_gradient(self, thetas: Tensor, examples: Tensor | None, points_at_once: int) -> tuple[Tensor, Tensor]:
+        """Mean loss and gradient at several weight vectors `(k, num_weights)`, `points_at_once` of them by `vmap`."""
+        self._differentiable()
+        batches = self.data.iterate() if examples is None else iter([self.data.some(examples)])
+        value = torch.zeros(len(thetas), dtype=torch.float64, device=thetas.device)
+        slope = torch.zeros_like(thetas)
+        count = size = 0
+        for batch in batches:
+            for start in range(0, len(thetas), points_at_once):
+                rows = slice(start, min(start + points_at_once, len(thetas)))
+                gradient, (total, size) = self._totals(thetas[rows].detach(), batch, points_at_once)
+                value[rows] += total.double()
+                slope[rows] += gradient
+            count += size
+        return value / max(count, 1), slope / max(count, 1)
+
+    def _totals(self, thetas: Tensor, batch: Any, points_at_once: int) -> tuple[Tensor, tuple[Tensor, int]]:
+        """Gradients of the losses summed over a batch, these sums, and the number of losses in each."""
+        size = 0
+
+        def total(theta: Tensor) -> tuple[Tensor, Tensor]:
+            nonlocal size
+            value = self.network.at(theta, batch)["loss"]
+            size = value.numel() if value.ndim else batch_size(batch)
+            summed = value.sum() if value.ndim else value * size
+            return summed, summed
+
+        both = torch.func.grad(total, has_aux=True)
+        if points_at_once == 1:
+            gradient, summed = both(thetas[0])
+            return gradient, (summed, size)
+        with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+            warnings.filterwarnings("ignore", message="There is a performance drop")
+            gradient, summed = torch.func.vmap(both)(thetas)
+        return gradient, (summed, size)
 
     def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
         """By double backward, one batch's graph at a time; attention by the kernel that has second derivatives."""

@@ -101,18 +101,29 @@ class FunctionProblem:
         """`(..., num_weights) -> (...)`, differentiable."""
         return self._evaluate("loss", theta)
 
+    def loss_at(self, *coordinates: Tensor) -> Tensor:
+        """The function itself: one tensor for each weight, of any common shape."""
+        function = self._functions["loss"]
+        return torch.as_tensor(function(torch.stack(coordinates, -1)) if self._vector else function(*coordinates))
+
     def losses(self, theta: Tensor) -> Tensor:
         """`(..., 1)`: the function is its own single example."""
         return self.loss(theta).unsqueeze(-1)
 
     def gradient(self, theta: Tensor) -> Tensor:
         """`(..., num_weights) -> (..., num_weights)`, by automatic differentiation."""
+        return self.value_and_gradient(theta)[1]
+
+    def value_and_gradient(self, theta: Tensor, examples: Any = None) -> tuple[Tensor, Tensor]:
+        """Loss `(...)` and gradient `(..., num_weights)` of many points in one pass."""
+        if examples is not None:
+            raise ValueError("A FunctionProblem has no examples to make a mini-batch of; leave out `batch_size`.")
         theta = self._as_weights(theta).detach().requires_grad_(True)
         with torch.enable_grad():
             loss = self.loss(theta)
             if not loss.requires_grad:
-                return torch.zeros_like(theta)
-            return torch.autograd.grad(loss.sum(), theta)[0]
+                return loss, torch.zeros_like(theta)
+            return loss.detach(), torch.autograd.grad(loss.sum(), theta)[0]
 
     def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
         r"""$\nabla^2 L(\theta)\, v$, by double backward."""

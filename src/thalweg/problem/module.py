@@ -211,6 +211,34 @@ class ModuleProblem:
         """
         return self._each(theta, self._objective.gradient)
 
+    def value_and_gradient(self, theta: Tensor, examples: Any = None) -> tuple[Tensor, Tensor]:
+        r"""Mean training loss `(...)` and its gradient `(..., num_weights)` at many weight vectors.
+
+        Small networks are evaluated many at a time (`vmap`), others one by one, as `plan` found faster. The loss is
+        float64, the gradient of the weights' dtype.
+
+        Parameters
+        ----------
+        theta
+            Weight vectors.
+        examples
+            Numbers of the training examples to take the mean over (a mini-batch); all by default.
+        """
+        theta = torch.as_tensor(theta, device=self.device)
+        if theta.ndim == 0 or theta.shape[-1] != self.num_weights:
+            self._vector(theta)
+        rows = theta.to(self.layout.dtype, copy=True).reshape(-1, self.num_weights)
+        index = None if examples is None else torch.as_tensor(examples)
+        if index is not None and not self._recut:
+            raise ValueError(
+                "An example's loss depends on which others share its batch, so a mini-batch has another loss than its "
+                "examples. Leave out `batch_size`, or switch the layer to running statistics."
+            )
+        at_once = self._allowed(self.plan(len(rows))[0]).points_at_once if len(rows) > 1 else 1
+        with arithmetic(self._network.precision, self.device):
+            value, slope = self._objective.value_and_gradient(rows, index, at_once)
+        return value.reshape(theta.shape[:-1]), slope.reshape(theta.shape)
+
     def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
         r"""Hessian-vector product $\nabla^2 L(\theta)\, v$ over all training data, `(num_weights,)`.
 

@@ -58,6 +58,9 @@ class Problem(Protocol):
     def gradient(self, theta: Tensor) -> Tensor:
         r"""$\nabla L(\\theta)$: `(..., num_weights) -> (..., num_weights)`."""
 
+    def value_and_gradient(self, theta: Tensor, examples: Any = None) -> tuple[Tensor, Tensor]:
+        """Loss and gradient at many weight vectors in one go, over some examples (a mini-batch) or all."""
+
     def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
         r"""$\nabla^2 L(\\theta)\\, v$, `(num_weights,)`."""
 

@@ -13,6 +13,7 @@ from thalweg.subspaces.directions import (
     random_line,
     random_plane,
 )
+from thalweg.subspaces.starts import grid_starts, random_starts
 
 __all__ = [
     "Box",
@@ -24,6 +25,7 @@ __all__ = [
     "Subspace",
     "coordinate_plane",
     "filter_normalize",
+    "grid_starts",
     "layer_normalize",
     "plane_through",
     "random_box",
@@ -31,4 +33,5 @@ __all__ = [
     "random_directions",
     "random_line",
     "random_plane",
+    "random_starts",
 ]

@@ -162,7 +162,7 @@ def coordinate_plane(problem: Problem, i: int = 0, j: int = 1) -> Plane:
             raise ValueError(f"There is no weight {index}; the problem has {problem.num_weights}.")
         row[index], origin[index] = 1.0, 0.0
     names = getattr(problem, "names", None)
-    labels = [names[i], names[j]] if names else [f"theta_{i}", f"theta_{j}"]
+    labels = [names[k] if names else problem.layout.name(k) for k in (i, j)]
     return Plane(origin, *units, info={"kind": "coordinates", "labels": labels})
 
 

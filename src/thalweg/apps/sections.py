@@ -1,0 +1,237 @@
+"""The parts of a report: which pictures and words each result of a study gets, alone or with others."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import plotly.io as pio
+import xarray as xr
+
+from thalweg import figures, schema
+from thalweg.apps import words, words_descent
+
+Results = dict[str, xr.Dataset]
+Part = tuple[str, str, str]
+_CONFIG = {"displaylogo": False, "responsive": True}
+
+
+def sections(results: Results) -> Iterator[Part]:
+    """(anchor, heading, HTML) of each part of the page: surfaces first, what stands alone after them."""
+    order = sorted(results, key=lambda name: ("random" not in name, name))
+
+    def of_kind(kind: str) -> list[str]:
+        return [name for name in order if results[name].attrs["kind"] == kind]
+
+    used = set()
+    for name in of_kind("surface"):
+        yield _tried(name, results, _surface)
+        used |= {path_name(name)}
+    for name in of_kind("critical_points"):
+        yield _tried(name, results, _critical_points)
+    for name in sorted(of_kind("descent"), key=lambda n: results[n].attrs.get("order", 0)):
+        yield _tried(name, results, _descent)
+    for kind in ("linear_approximation", "fit"):
+        for name in of_kind(kind):
+            yield _tried(name, results, _single)
+    for name in of_kind("path"):
+        if name not in used:
+            yield _tried(name, results, _path)
+    for name in of_kind("trajectory"):
+        yield _tried(name, results, _trajectory)
+
+
+def path_name(surface: str) -> str:
+    """Name of the path that belongs to a surface: `surface/x` and `path/x`; never the surface's own.
+
+    Examples
+    --------
+    >>> path_name("surface/principal"), path_name("mine")
+    ('path/principal', 'path/mine')
+    """
+    return f"path/{surface.removeprefix('surface/')}"
+
+
+def lost(name: str, error: Exception) -> Part:
+    """What is said of a result that cannot be drawn."""
+    anchor, heading = _anchor(name), f"{name}: could not be drawn"
+    text = html.escape(str(error) or type(error).__name__)
+    body = f'<section id="{anchor}"><h2>{html.escape(heading)}</h2><div class="words"><p>{text}</p></div></section>'
+    return anchor, heading, body
+
+
+def _tried(name: str, results: Results, make: Callable[[str, Results], tuple[str, list[str], list[go.Figure]]]) -> Part:
+    try:
+        heading, sentences, pictures = make(name, results)
+        return _section(name, heading, sentences, pictures, results[name])
+    except (ValueError, KeyError, TypeError) as error:
+        return lost(name, error)
+
+
+def _surface(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
+    ds = results[name]
+    path = results.get(path_name(name))
+    path = path if path is not None and path.attrs["kind"] == "path" else None
+    if "pointwise_risk" in ds:
+        return "Three risks", words.surface(ds), [figures.risk(ds)]
+    if "landscape" in ds.attrs:
+        told = [*words_descent.landscape(ds), *words.surface(ds)]
+        return "The landscape", told, _landscape_pictures(ds, _critical(name, results))
+    return words.heading(ds), words.surface(ds, path), _pictures(ds, path)
+
+
+def _pictures(surface: xr.Dataset, path: xr.Dataset | None) -> list[go.Figure]:
+    surface = surface.squeeze([dim for dim in schema.coordinates(surface) if surface.sizes.get(dim) == 1])
+    dims = [dim for dim in schema.coordinates(surface) if dim in surface.dims]
+    if len(dims) == 1:
+        return [figures.profile(surface)]
+    if len(dims) > 2:
+        surface = surface.isel({dim: surface.sizes[dim] // 2 for dim in dims[2:]})
+    points = json.loads(surface.attrs.get("subspace", "{}")).get("points")
+    drawn = [draw(surface, path=path, points=points) for draw in (figures.surface, figures.contour)]
+    return drawn if path is None else [*drawn, figures.path(path)]
+
+
+def _landscape_pictures(ds: xr.Dataset, critical: xr.Dataset | None) -> list[go.Figure]:
+    """The loss; other quantities; the loss with its gradient; the map with all that is known of it."""
+    others = [name for name in schema.values(ds) if ds[name].attrs["metric"] not in ("loss", "gradient_norm")]
+    pictures = [_alone(ds, name) for name in (*others, "loss")]
+    field = "gradient" in ds
+    if field:
+        pictures.append(figures.surface(_only(ds, "loss"), field=True, title="The way down from every point"))
+    known: dict[str, Any] = {
+        "critical": None if critical is None else _apart(critical),
+        "curves": solutions(ds),
+        "region": _regions(ds) or None,
+        "field": field,
+    }
+    pictures.append(figures.contour(_only(ds, "loss", keep=_regions(ds)), title="What is known of it", **known))
+    return pictures
+
+
+def _alone(ds: xr.Dataset, name: str) -> go.Figure:
+    said = str(ds[name].attrs["long_name"])
+    return figures.surface(_only(ds, name), name, title=said[:1].upper() + said[1:])
+
+
+def _only(ds: xr.Dataset, name: str, keep: Sequence[str] = ()) -> xr.Dataset:
+    """The surface with one quantity and no regions but those to keep, so that the picture carries no others."""
+    needed = {name, *(ds[region].attrs["of"] for region in keep)}
+    others = [other for other in schema.values(ds) if other not in needed]
+    return ds.drop_vars([*others, *(region for region in _regions(ds) if region not in keep)])
+
+
+def _apart(critical: xr.Dataset) -> xr.Dataset:
+    """The critical points without the samples of curves and regions."""
+    names = critical["type"].attrs["names"]
+    single = [k for k, kind in enumerate(critical["type"].values) if not names[int(kind)].startswith("degenerate")]
+    return critical.isel(point=single)
+
+
+def _regions(ds: xr.Dataset) -> list[str]:
+    return [str(name) for name, var in ds.data_vars.items() if var.attrs.get("role") == "region"]
+
+
+def solutions(ds: xr.Dataset) -> dict[str, np.ndarray] | None:
+    """Curves of solutions that a surface brings along."""
+    curves = json.loads(ds.attrs.get("solutions", "{}"))
+    return {name: np.array(curve, dtype=float) for name, curve in curves.items()} or None
+
+
+def _critical(name: str, results: Results) -> xr.Dataset | None:
+    return next((ds for ds in results.values() if ds.attrs["kind"] == "critical_points" and _on(ds) == name), None)
+
+
+def _on(ds: xr.Dataset) -> str | None:
+    """Name of the surface on which a result is drawn."""
+    return ds.attrs.get("on")
+
+
+def _critical_points(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
+    ds = results[name]
+    ground = results.get(_on(ds) or "")
+    pictures = []
+    if ground is not None:
+        options: dict[str, Any] = {"critical": ds, "curves": solutions(ground), "title": "Critical points"}
+        pictures = [figures.surface(_only(ground, "loss"), **options)]
+    return "Critical points", words_descent.critical_points(ds), pictures
+
+
+def _descent(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
+    ds = results[name]
+    ground = results.get(_on(ds) or "")
+    pictures = []
+    heading = str(ds.attrs.get("title") or f"Descent from {ds.sizes['start']:,} starts")
+    if ground is not None and "coordinates" in ds.attrs:
+        plain = _only(ground, "loss")
+        pictures = [
+            figures.surface(plain, descent=ds, title=heading),
+            figures.contour(plain, descent=ds, curves=solutions(ground), title=heading),
+        ]
+    return heading, words_descent.descent(ds), [*pictures, figures.descent(ds)]
+
+
+def _single(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
+    ds = results[name]
+    if ds.attrs["kind"] == "fit":
+        return "The model's fit", [f"{html.escape(str(ds.attrs['formula']))}"], [figures.fit(ds)]
+    told = f"The function {html.escape(str(ds.attrs['function']))} and its tangent."
+    return "The gradient as best linear approximation", [told], [figures.linear_approximation(ds)]
+
+
+def _path(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
+    return "A path", words.path(results[name]), [figures.path(results[name])]
+
+
+def _trajectory(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
+    return "The recorded training run", words.trajectory(results[name]), []
+
+
+def _anchor(name: str) -> str:
+    return name.replace("/", "-")
+
+
+def _section(name: str, heading: str, sentences: list[str], pictures: list[go.Figure], dataset: xr.Dataset) -> Part:
+    anchor = _anchor(name)
+    shown = "".join(f"<figure{_class(picture)}>{_embedded(picture)}</figure>" for picture in pictures)
+    text = "".join(f"<p>{sentence}</p>" for sentence in sentences)
+    body = (
+        f'<section id="{anchor}"><h2>{html.escape(heading)}</h2><div class="words">{text}</div>{shown}'
+        f"<details><summary>Where this comes from: "
+        f"<code>{html.escape(name)}</code></summary>{_provenance(dataset)}</details></section>"
+    )
+    return anchor, heading, body
+
+
+def _class(figure: go.Figure) -> str:
+    """Figures of a width of their own (maps in equal aspect) are centred; the others fill the page."""
+    return ' class="fixed"' if figure.layout.width else ""
+
+
+def _embedded(figure: go.Figure) -> str:
+    return pio.to_html(figure, include_plotlyjs=False, include_mathjax=False, full_html=False, config=_CONFIG)
+
+
+def _provenance(dataset: xr.Dataset) -> str:
+    rows = "".join(
+        f"<tr><th>{html.escape(key.replace('_', ' '))}</th><td>{html.escape(_told(value))}</td></tr>"
+        for key, value in sorted(dataset.attrs.items())
+        if key not in ("kind", "title", "about", "request", "block", "solutions", "order")
+    )
+    return f"<table>{rows}</table>"
+
+
+def _told(value: Any) -> str:
+    """JSON text in words: `a: b; c: d`."""
+    if isinstance(value, str) and value.startswith("{"):
+        items = json.loads(value)
+        return "; ".join(f"{k}: {_told(v)}" for k, v in items.items() if v not in ({}, None))
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {v}" for k, v in value.items())
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,111 @@
+"""What can lie on a surface besides paths: descents, critical points, curves, a field of arrows, regions.
+
+`Request` is what the caller asked for; `read` checks it and does once what is the same for every quantity; `on` puts
+it onto the surface of one quantity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from thalweg import schema
+from thalweg.figures import field as arrows
+from thalweg.figures import marks, swarm
+from thalweg.figures.field import Arrows, Field
+from thalweg.figures.marks import Mark
+from thalweg.figures.overlay import Extent, Sheet
+from thalweg.figures.swarm import Bundle, Swarm
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to draw on a surface, as the arguments of `figures.surface` say it."""
+
+    descent: xr.Dataset | None = None
+    critical: xr.Dataset | None = None
+    curves: Mapping[str, Any] | None = None
+    field: bool | int = False
+    region: str | Sequence[str] | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class Read:
+    """The same, checked, with everything that does not depend on the quantity."""
+
+    swarm: Swarm | None = None
+    field: Field | None = None
+    marks: tuple[Mark, ...] = ()
+    facts: tuple[str, ...] = ()
+
+    @property
+    def sights(self) -> np.ndarray:
+        """Places (2, n) that should be seen, whatever the step."""
+        found = [m.places for m in self.marks if m.sort == "critical"]
+        found += [self.swarm.sights] if self.swarm is not None else []
+        return np.concatenate([np.zeros((2, 0)), *found], axis=1)
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What lies on the surface of one quantity."""
+
+    bundles: tuple[Bundle, ...] = ()
+    arrows: Arrows | None = None
+    marks: tuple[Mark, ...] = ()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether descents are so many that they would hide the curves below them."""
+        return any(b.many for b in self.bundles)
+
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """Entries of the legend, in order."""
+        said = [b.label for b in self.bundles] + [m.label for m in self.marks]
+        return tuple(said + ([self.arrows.label] if self.arrows is not None else []))
+
+
+def read(ds: xr.Dataset, whole: tuple[str, ...], request: Request) -> Read:
+    """Check what is asked for and prepare it in the plane.
+
+    Parameters
+    ----------
+    ds
+        The surface over two coordinates.
+    whole
+        The coordinates that it had before it was sliced.
+    request
+        What to draw.
+
+    Raises
+    ------
+    ValueError
+        If something does not belong to this surface.
+    """
+    x, y = schema.coordinates(ds)
+    low, high = ((float(ds[x].values[k]), float(ds[y].values[k])) for k in (0, -1))
+    extent = Extent((x, y), low, high)
+    many = None if request.descent is None else swarm.read(request.descent, extent, request.step)
+    directions = arrows.read(ds, whole, extent, request.field)
+    found = [*marks.regions(ds, request.region, extent), *marks.curves(request.curves or {}, extent)]
+    facts = list(many.facts) if many is not None else []
+    if request.critical is not None:
+        points, said = marks.critical_points(request.critical, extent)
+        found, facts = found + points, facts + said
+    facts += [directions.fact] if directions is not None else []
+    return Read(many, directions, tuple(found), tuple(facts))
+
+
+def on(sheet: Sheet, read: Read) -> Extras:
+    """Everything on the surface of one quantity."""
+    return Extras(
+        () if read.swarm is None else swarm.on(sheet, read.swarm),
+        None if read.field is None else arrows.on(sheet, read.field),
+        marks.on(sheet, read.marks),
+    )

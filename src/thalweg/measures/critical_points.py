@@ -1,0 +1,305 @@
+r"""Where the gradient vanishes in a plane: minima, saddles, maxima; the gradient field; and what lies below a level.
+
+Along a plane the loss is $\varphi(c) = L(\theta(c))$, with gradient $\partial_k \varphi = \nabla L \cdot d_k$ and
+Hessian $d_j^\top \nabla^2 L\, d_k$. Critical points of $\varphi$ are found by minimising
+$\frac12 |\nabla \varphi|^2$ with damped Newton (Levenberg-Marquardt) steps $-(H^2 + \mu I)^{-1} H g$, which, unlike
+descent, also end on saddles and maxima (Frye et al. 2019, arXiv:1901.10603). In more than two dimensions a minimum of
+$\varphi$ need not be one of $L$.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from scipy import ndimage
+
+from thalweg import schema
+from thalweg.measures.ends import at, products
+from thalweg.measures.extent import asked
+from thalweg.measures.request import need_problem
+from thalweg.measures.surface import loss_surface
+from thalweg.problem import Problem
+from thalweg.store import provenance
+from thalweg.subspaces import Box
+
+TYPES = ("minimum", "saddle", "maximum", "degenerate minimum", "degenerate maximum", "degenerate")
+_STEPS = 80
+_FLAT = 1e-6  # of the largest curvature: an eigenvalue that counts as zero
+_SMALL = 1e-8  # of the median gradient on the grid: a gradient that counts as zero
+
+
+def gradient_field(
+    problem: Problem, plane: Box, *, extent: Any = "auto", points: Any = 51, **options: Any
+) -> xr.Dataset:
+    r"""The loss surface with its gradient in the plane at every point, and the gradient's length.
+
+    Parameters
+    ----------
+    problem, plane, extent, points, options
+        As for `loss_surface`; the result is kept in memory (`save` writes it).
+
+    Returns
+    -------
+    Dataset
+        Kind `surface` with `gradient(alpha, beta, coordinate)` $= \nabla_c \varphi$ and `gradient_norm(alpha, beta)`
+        $= \sqrt{\nabla_c \varphi^\top G^{-1} \nabla_c \varphi}$, $G_{jk} = d_j \cdot d_k$: the length of the part of
+        $\nabla L$ that lies in the plane.
+
+    Examples
+    --------
+    >>> from thalweg import FunctionProblem, coordinate_plane
+    >>> bowl = FunctionProblem(lambda x, y: x**2 + y**2)
+    >>> field = gradient_field(bowl, coordinate_plane(bowl), extent=3.0, points=3)
+    >>> field.gradient.sel(alpha=3.0, beta=0.0).values, float(field.gradient_norm.max().round(4))
+    (array([6., 0.]), 8.4853)
+    """
+    if "store" in options:
+        raise ValueError("A gradient field is kept in memory; write it with `thalweg.save(field, store, name)`.")
+    found = loss_surface(problem, plane, extent=extent, points=points, gradient=True, **options)
+    slope = found["gradient"].values
+    inverse = np.linalg.inv(plane.gram)
+    norm = np.sqrt(np.einsum("...i,ij,...j->...", slope, inverse, slope))
+    _, at_origin = at(problem, plane.origin.unsqueeze(0).to(problem.theta).cpu().numpy())
+    here = at_origin @ plane.directions.double().cpu().numpy().T
+    about = {
+        "role": "value",
+        "metric": "gradient_norm",
+        "split": "train",
+        "long_name": "gradient norm",
+        "units": found["loss"].attrs.get("units", ""),
+        "at_origin": float(np.sqrt(here[0] @ inverse @ here[0])),
+    }
+    return schema.check(found.assign(gradient_norm=(found["loss"].dims, norm, about)))
+
+
+def below(surface: xr.Dataset, quantity: str, eps: float) -> xr.Dataset:
+    """Mark the grid points of a surface where a quantity is below `eps`.
+
+    Returns
+    -------
+    Dataset
+        `surface` with `below_<quantity>`: true where it is. Its attrs tell `eps`, the `share` of all points, and
+        `components`, the number of regions (points side by side or corner to corner belong together).
+
+    Examples
+    --------
+    >>> from thalweg import FunctionProblem, coordinate_plane
+    >>> two = FunctionProblem(lambda x, y: (x**2 - 1) ** 2 + y**2)
+    >>> field = gradient_field(two, coordinate_plane(two), extent=2.0, points=41)
+    >>> region = below(field, "loss", 0.2).below_loss
+    >>> int(region.sum()), region.attrs["components"]
+    (62, 2)
+    """
+    if schema.check(surface).attrs["kind"] != "surface":
+        raise ValueError(f"This is a result of kind {surface.attrs['kind']!r}; regions are marked on a surface.")
+    if quantity not in schema.values(surface):
+        raise ValueError(
+            f"{quantity!r} is not a quantity of this surface; it has {', '.join(schema.values(surface))}"
+            + (" (`gradient_field` adds gradient_norm)." if quantity == "gradient_norm" else ".")
+        )
+    if not np.isfinite(eps):
+        raise ValueError(f"eps={eps!r}; expected a finite number.")
+    inside = surface[quantity].values < eps
+    components = int(ndimage.label(inside, structure=np.ones((3,) * inside.ndim))[1])
+    about = {
+        "role": "region",
+        "of": quantity,
+        "eps": float(eps),
+        "components": components,
+        "share": float(inside.mean()),
+        "long_name": f"{surface[quantity].attrs['long_name']} < {eps:g}",
+    }
+    return schema.check(surface.assign({f"below_{quantity}": (surface[quantity].dims, inside, about)}))
+
+
+def critical_points(
+    problem: Problem, plane: Box, *, extent: Any = "auto", points: int | Sequence[int] = 51, factor: float = 10.0
+) -> xr.Dataset:
+    r"""Minima, saddles and maxima of the loss in a plane.
+
+    The gradient is evaluated on a grid; from every local minimum of its length, and from every cell in which both of
+    its components change sign, a damped Newton iteration minimises $\frac12 |\nabla \varphi|^2$. Points with equal
+    ends are counted once. Along a curve of minima (a valley floor of equal depth) points half a cell apart are kept.
+
+    Parameters
+    ----------
+    problem, plane
+        Any problem, and a `Plane` (two coordinates).
+    extent, points, factor
+        Where to look, as for `loss_surface`.
+
+    Returns
+    -------
+    Dataset
+        Kind `critical_points`, sorted by loss: the coordinates, `loss`, `gradient_norm`, `eigenvalue` (of the Hessian
+        in the plane's coordinates, ascending) and `eigenvector`, and `type`: with an eigenvalue that vanishes
+        (below 1e-6 of the largest there or half a cell away) a point is called degenerate.
+
+    Notes
+    -----
+    Critical points closer together than a cell of the grid may be missed, as may those at which the loss has no second
+    derivatives. Cost: one gradient for each grid point, and about ten Hessians in the plane for each point found.
+
+    Examples
+    --------
+    >>> from thalweg import FunctionProblem, coordinate_plane
+    >>> two = FunctionProblem(lambda x, y: (x**2 - 1) ** 2 + y**2)
+    >>> found = critical_points(two, coordinate_plane(two), extent=2.0)
+    >>> [found.type.attrs["names"][k] for k in found.type.values]
+    ['minimum', 'minimum', 'saddle']
+    >>> found.eigenvalue.values[-1].round(6)
+    array([-4.,  2.])
+    """
+    need_problem(problem)
+    if len(plane.dims) != 2:
+        raise ValueError(f"Critical points are looked for in a plane; this subspace has {len(plane.dims)} coordinates.")
+    axes = list(asked(plane, extent, points, factor, {}).found(problem, plane).values())
+    view = _View(problem, plane, np.array([axis[1] - axis[0] for axis in axes]))
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) / view.cells
+    _, slopes = view.gradient(grid.reshape(-1, 2))
+    slopes = slopes.reshape(grid.shape)
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(slopes, axis=-1)
+    known = lengths[np.isfinite(lengths)]
+    if known.size == 0:
+        raise ValueError("The gradient is finite nowhere on the grid; choose a smaller extent.")
+    scale = float(np.median(known)) or float(known.max())
+    ends = _newton(view, grid[_candidates(slopes, lengths)], scale)
+    low, high = grid[0, 0] - 1e-9, grid[-1, -1] + 1e-9
+    return _dataset(view, _apart(ends[((low <= ends) & (ends <= high)).all(axis=1)]))
+
+
+class _View:
+    """The loss, its gradient and Hessian in the coordinates of a plane, counted in cells of the grid."""
+
+    def __init__(self, problem: Problem, plane: Box, cells: np.ndarray) -> None:
+        self.problem, self.plane, self.cells = problem, plane, cells
+        self.directions = plane.directions.double().cpu().numpy() * cells[:, None]
+        self.rounding = 1e2 * float(torch.finfo(problem.layout.dtype).eps)
+
+    def theta(self, places: np.ndarray) -> torch.Tensor:
+        return self.plane(places * self.cells).to(self.problem.theta)
+
+    def gradient(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Loss `(n,)` and gradient `(n, 2)`; where there is no finite loss there is no gradient."""
+        value, slope = at(self.problem, self.theta(places).cpu().numpy())
+        with np.errstate(over="ignore", invalid="ignore"):
+            slope = slope @ self.directions.T
+        return value, np.where(np.isfinite(value)[:, None], slope, np.nan)
+
+    def hessian(self, places: np.ndarray) -> np.ndarray:
+        """`(n, 2, 2)`."""
+        thetas = self.theta(places).cpu().numpy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = np.stack([products(self.problem, thetas, d) @ self.directions.T for d in self.directions], axis=1)
+            return (found + found.swapaxes(1, 2)) / 2
+
+
+def _candidates(slopes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Grid points from which to look: where the gradient is locally shortest, or turns around within a cell."""
+    finite = np.where(np.isfinite(lengths), lengths, np.inf)
+    mask = (finite <= ndimage.minimum_filter(finite, size=3, mode="nearest")) & np.isfinite(lengths)
+    signs = np.sign(np.nan_to_num(slopes))
+    turns = np.ones(tuple(n - 1 for n in lengths.shape), dtype=bool)
+    for k in range(2):
+        corners = np.stack([signs[i : i - 1 or None, j : j - 1 or None, k] for i in (0, 1) for j in (0, 1)])
+        turns &= corners.min(0) * corners.max(0) <= 0
+    mask[:-1, :-1] |= turns
+    return mask
+
+
+def _newton(view: _View, places: np.ndarray, scale: float) -> np.ndarray:
+    """Ends of the damped Newton iterations that came to rest, `(n, 2)`; no step is longer than two cells.
+
+    They go on until rounding stops them: at a degenerate point, whose curvature vanishes, that is what tells it.
+    """
+    damping = np.full(len(places), 1e-3)
+    _, slope = view.gradient(places)
+    done = ~np.isfinite(slope).all(1)
+    for _ in range(_STEPS):
+        done |= ~slope.any(axis=1)
+        active = np.flatnonzero(~done)
+        if active.size == 0:
+            break
+        bend = view.hessian(places[active])
+        done[active] |= ~np.nan_to_num(bend).any(axis=(1, 2))  # a facet of a piecewise linear loss: nowhere to go
+        tried = places[active] + _steps(bend, slope[active], damping[active])
+        _, there = view.gradient(tried)
+        with np.errstate(invalid="ignore", over="ignore"):
+            better = np.linalg.norm(there, axis=1) < np.linalg.norm(slope[active], axis=1)
+        places[active[better]], slope[active[better]] = tried[better], there[better]
+        damping[active] *= np.where(better, 0.1, 8.0)
+        done[active] |= damping[active] > 1e6
+    with np.errstate(over="ignore"):
+        rest = np.linalg.norm(np.where(np.isfinite(slope), slope, np.inf), axis=1)
+    return places[rest <= max(_SMALL, view.rounding) * scale]
+
+
+def _steps(hessian: np.ndarray, slope: np.ndarray, damping: np.ndarray) -> np.ndarray:
+    bend = np.where(np.isfinite(hessian), hessian, 0.0)
+    size = np.maximum(np.abs(bend).max(axis=(1, 2)), 1e-300)
+    bend, slope = bend / size[:, None, None], slope / size[:, None]
+    damped = bend @ bend + (damping + 1e-14)[:, None, None] * np.eye(2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = -np.linalg.solve(damped, bend @ slope[..., None])[..., 0]
+        step = np.nan_to_num(step, nan=0.0, posinf=2.0, neginf=-2.0)
+        return step / np.maximum(np.abs(step / 2).max(axis=1, keepdims=True), 1.0)
+
+
+def _apart(ends: np.ndarray) -> np.ndarray:
+    """One of each: places less than half a cell apart count as one."""
+    kept: list[np.ndarray] = []
+    for place in ends:
+        if all(np.abs(place - other).max() > 0.5 for other in kept):
+            kept.append(place)
+    return np.array(kept).reshape(-1, 2)
+
+
+def _dataset(view: _View, places: np.ndarray) -> xr.Dataset:
+    value, slope = view.gradient(places)
+    bend = view.hessian(places)
+    good = np.isfinite(value) & np.isfinite(bend).all(axis=(1, 2))
+    places, value, slope, bend = places[good], value[good], slope[good], bend[good]
+    rounded = np.round(value / (float(np.ptp(value)) or 1.0), 9) if value.size else value
+    order = np.lexsort((*places.T, rounded))
+    places, value, slope, bend = places[order], value[order], slope[order], bend[order]
+    types = _types(np.linalg.eigvalsh(bend), _around(view, places))
+    curvature, vectors = np.linalg.eigh(bend / (view.cells[:, None] * view.cells))
+    coords = places * view.cells
+    data: dict[str, Any] = {dim: ("point", coords[:, k], {"role": "position"}) for k, dim in enumerate(view.plane.dims)}
+    data |= {
+        "loss": ("point", value, {"long_name": "loss", "units": ""}),
+        "gradient_norm": ("point", np.linalg.norm(slope / view.cells, axis=1)),
+        "eigenvalue": (("point", "direction"), curvature, {"long_name": "eigenvalue of the Hessian"}),
+        "eigenvector": (("point", "coordinate", "direction"), vectors),
+        "type": ("point", types, {"names": list(TYPES)}),
+    }
+    attrs = {
+        "kind": "critical_points",
+        "coordinates": list(view.plane.dims),
+        "num_weights": view.problem.num_weights,
+        **provenance(**view.problem.provenance()),
+    }
+    return schema.check(xr.Dataset(data, attrs=attrs))
+
+
+def _around(view: _View, places: np.ndarray) -> np.ndarray:
+    """The largest curvature half a cell from each place, `(n,)`: beside it, that of a degenerate point is nothing."""
+    largest = np.zeros(len(places))
+    for step in ((0.5, 0.0), (-0.5, 0.0), (0.0, 0.5), (0.0, -0.5)):
+        bend = np.abs(view.hessian(places + step)).max(axis=(1, 2), initial=0.0)
+        largest = np.fmax(largest, np.where(np.isfinite(bend), bend, 0.0))
+    return largest
+
+
+def _types(curvature: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """Numbers of `TYPES` by the signs of the eigenvalues `(n, 2)`, counted in cells; `around` is that near by."""
+    stiffest = np.abs(curvature).max(axis=1, initial=0.0)
+    nothing = np.abs(curvature) <= _FLAT * np.maximum(stiffest, around)[:, None]
+    signs = np.where(nothing, 0, np.sign(curvature)).astype(int)
+    by_signs = {(1, 1): 0, (-1, 1): 1, (-1, -1): 2, (0, 1): 3, (-1, 0): 4, (0, 0): 5}
+    return np.array([by_signs[tuple(row)] for row in signs.tolist()], dtype=int)
