@@ -1,7 +1,7 @@
 """Multiply by one, in two steps: the smallest deep network, seen whole.
 
 The loss (1 - t1 t2)² of the linear network t2 · t1 · x at x = 1, its two branches of solutions and its saddle, and
-what becomes of starts on the unit circle. Run it: `python examples/multiply_by_one.py`. It writes `multiply_by_one.html`, the
+The loss (1 - t1 t2)² of the linear network t2 · t1 · x at x = 1, its two branches of solutions, its saddle, and what
 film `multiply_by_one.mp4` (and `.gif`), `multiply_by_one_losses.png`, and takes under a minute.
 """
 

@@ -193,7 +193,7 @@ def test_traces_and_annotations_may_come_and_go():
 
 
 def test_numbers_are_packed_without_losing_what_can_be_seen():
-    from thalweg.figures.plotly_film import _packed
+    from thalweg.figures.plotly.film import _packed
 
     near = (1e6 + 1e-3 * np.random.default_rng(0).normal(size=50)).tolist()
     np.testing.assert_array_equal(_packed(("y",), near), near)

@@ -106,7 +106,7 @@ def test_all_frames_are_of_one_size_whatever_is_drawn(tmp_path):
 
 
 def test_panels_stay_where_they_are(tmp_path):
-    from thalweg.figures.matplotlib_film import _Frames
+    from thalweg.figures.matplotlib.film import _Frames
 
     def widening(ds, *, step, backend):
         figure = Figure(figsize=(3, 2), layout="constrained")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thalweg import figures
-from thalweg.figures.matplotlib_surface import refine
+from thalweg.figures.matplotlib.surface import refine
 
 
 def artists(figure, label):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from thalweg import figures
-from thalweg.figures.plotly_paths import tube
+from thalweg.figures.plotly.paths import tube
 
 
 def named(figure, name):

@@ -121,7 +121,7 @@ def animate(
     film = Film(one, chosen, float(fps), loop)
     if backend != "plotly":
         return film
-    from thalweg.figures.plotly_film import assemble
+    from thalweg.figures.plotly.film import assemble
 
     return assemble(film, arguments.get("theme", "light"))
 

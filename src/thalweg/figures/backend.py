@@ -15,7 +15,7 @@ def _as_it_is(prepared: Any, _theme: str) -> Any:
 
 
 def drawer(backend: str, what: str) -> Callable[..., Any]:
-    """The function `draw(prepared, theme)` of `figures/<backend>_<what>.py`; for 'none' it returns what is prepared.
+    """The function `draw(prepared, theme)` of `figures/<backend>/<what>.py`; for 'none' it returns what is prepared.
 
     Raises
     ------
@@ -31,5 +31,5 @@ def drawer(backend: str, what: str) -> Callable[..., Any]:
         raise ValueError(f"Unknown backend {backend!r}; expected one of {', '.join(BACKENDS)}.")
     if backend == "none":
         return _as_it_is
-    draw: Callable[..., Any] = import_module(f"thalweg.figures.{backend}_{what}").draw
+    draw: Callable[..., Any] = import_module(f"thalweg.figures.{backend}.{what}").draw
     return draw

@@ -116,7 +116,7 @@ def _film_writer(film: Film, name: str, suffix: str) -> Any:
             f"Cannot save {name!r}: films need imageio-ffmpeg. "
             'Install it with: pip install "thalweg[films]"; or make an .html with animate(..., backend="plotly").'
         )
-    from thalweg.figures.matplotlib_film import write
+    from thalweg.figures.matplotlib.film import write
 
     return write
 

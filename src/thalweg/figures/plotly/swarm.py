@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.figures import theme as themes
-from thalweg.figures.plotly_paths import Box
+from thalweg.figures.plotly.paths import Box
 from thalweg.figures.swarm import Bundle
 
 Traces = list[dict[str, Any]]

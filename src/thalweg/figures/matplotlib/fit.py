@@ -10,7 +10,7 @@ from matplotlib.patheffects import Normal, Stroke
 
 from thalweg.figures import theme as themes
 from thalweg.figures.fit import Fit
-from thalweg.figures.matplotlib_common import page
+from thalweg.figures.matplotlib.common import page
 
 
 def draw(shown: Fit, theme: themes.Theme) -> Figure:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from thalweg.figures import plotly_strands
 from thalweg.figures import theme as themes
 from thalweg.figures.lines import Line, Panel, Sheets
-from thalweg.figures.plotly_common import extra_lines, figure, legend, sentences, title, wrap
+from thalweg.figures.plotly import strands
+from thalweg.figures.plotly.common import extra_lines, figure, legend, sentences, title, wrap
 
 _GAP = 0.05
 
@@ -31,7 +31,7 @@ def draw(shown: Sheets, theme: themes.Theme) -> go.Figure:
             traces += _line(line, k, theme)
         for number, strand in enumerate(panel.strands):
             n = "" if k == 0 else str(2 * k + 1)
-            traces += plotly_strands.traces(strand, number, {"xaxis": f"x{n}", "yaxis": f"y{n}"}, theme)
+            traces += strands.traces(strand, number, {"xaxis": f"x{n}", "yaxis": f"y{n}"}, theme)
     shapes, marks = _marks(shown, theme)
     foot = {"xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "yshift": -56}
     words = {"text": wrap(sentences(shown.notes), 1100), "showarrow": False, "align": "left"}

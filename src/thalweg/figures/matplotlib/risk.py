@@ -15,7 +15,7 @@ from matplotlib.patches import FancyArrow, FancyArrowPatch
 from matplotlib.patheffects import Normal, Stroke
 
 from thalweg.figures import theme as themes
-from thalweg.figures.matplotlib_common import page
+from thalweg.figures.matplotlib.common import page
 from thalweg.figures.risk import ARROW_WORDS, RiskMaps, RiskPanel
 
 _SIDE, _BAR, _KEY = 3.0, 1.1, 0.75  # inches of a map, of the colour bar with its words, of the legend with labels

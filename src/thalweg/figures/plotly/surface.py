@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from thalweg.figures import camera, plotly_marks, plotly_swarm
+from thalweg.figures import camera
 from thalweg.figures import theme as themes
-from thalweg.figures.plotly_common import (
+from thalweg.figures.plotly import marks, swarm
+from thalweg.figures.plotly.common import (
     Traces,
     bar_title,
     colorbar,
@@ -27,7 +28,7 @@ from thalweg.figures.plotly_common import (
     short,
     title,
 )
-from thalweg.figures.plotly_paths import Box, labels, marker_trace, path_traces, places
+from thalweg.figures.plotly.paths import Box, labels, marker_trace, path_traces, places
 from thalweg.figures.prepare import Layer, Map
 
 _HEIGHT = 0.62  # of the scene, in units of its longer side
@@ -90,11 +91,11 @@ def _extras(layer: Layer, sides: Box, theme: themes.Theme) -> Traces:
     on_it, ground = layer.extras, floor(layer)
     traces: Traces = []
     for i, bundle in enumerate(on_it.bundles):
-        traces += plotly_swarm.in_space(bundle, i, sides, ground, theme)
+        traces += swarm.in_space(bundle, i, sides, ground, theme)
     for mark in on_it.marks:
-        traces += plotly_marks.in_space(mark, sides, ground, theme)
+        traces += marks.in_space(mark, sides, ground, theme)
     if on_it.arrows is not None:
-        traces += plotly_marks.arrows_in_space(on_it.arrows, layer.sheet, sides, theme)
+        traces += marks.arrows_in_space(on_it.arrows, layer.sheet, sides, theme)
     return traces
 
 

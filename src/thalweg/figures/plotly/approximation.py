@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from thalweg.figures import theme as themes
 from thalweg.figures.approximation import Approximation, colors
-from thalweg.figures.plotly_common import figure, title
+from thalweg.figures.plotly.common import figure, title
 
 _ROUND = 6  # digits
 

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 
-from thalweg.figures import matplotlib_swarm
 from thalweg.figures import theme as themes
-from thalweg.figures.matplotlib_common import band_edges, card_at, colorbar, map_page
+from thalweg.figures.matplotlib import swarm
+from thalweg.figures.matplotlib.common import band_edges, card_at, colorbar, map_page
 from thalweg.figures.prepare import Layer, Map
 
 
@@ -40,7 +40,7 @@ def _panel(axes: Axes, shown: Map, layer: Layer, theme: themes.Theme) -> None:
     _iso_lines(axes, x, y, z, layer)
     _overlay(axes, layer, p)
     sides = (1.0, np.ptp(y) / np.ptp(x) if shown.commensurate else 0.85)
-    matplotlib_swarm.on_map(axes, layer.extras, np.array([np.ptp(x), np.ptp(y)]) / sides, theme)
+    swarm.on_map(axes, layer.extras, np.array([np.ptp(x), np.ptp(y)]) / sides, theme)
     axes.set(xlabel=shown.x.label, ylabel=shown.y.label, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     axes.spines.top.set_visible(True)
     if shown.commensurate:

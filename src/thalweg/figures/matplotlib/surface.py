@@ -13,9 +13,10 @@ from matplotlib.colors import LightSource, Normalize
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import proj3d
 
-from thalweg.figures import camera, matplotlib_swarm
+from thalweg.figures import camera
 from thalweg.figures import theme as themes
-from thalweg.figures.matplotlib_common import card_at, colorbar, map_page
+from thalweg.figures.matplotlib import swarm
+from thalweg.figures.matplotlib.common import card_at, colorbar, map_page
 from thalweg.figures.overlay import Sheet
 from thalweg.figures.prepare import Layer, Map
 
@@ -58,7 +59,7 @@ def _panel(axes: Any, shown: Map, layer: Layer, theme: themes.Theme) -> None:
         axes.plot(*track.line[:2], below, linewidth=1.0, **look)
         hidden_line = {"color": themes.path_color(i), "zorder": 5, "label": track.label}
         _hidden_line(axes, layer.sheet, track.line, view, linewidth=2.0, **hidden_line)
-    matplotlib_swarm.on_surface(axes, layer.extras, layer.sheet, view, ground, sides, theme)
+    swarm.on_surface(axes, layer.extras, layer.sheet, view, ground, sides, theme)
     _frame(axes, shown, layer, p, ground=ground, sides=sides, angle=angle)
     _places(axes, layer, p)
     for artist in [*axes.collections, *axes.lines, *axes.texts]:

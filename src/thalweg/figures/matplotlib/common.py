@@ -14,8 +14,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from thalweg.figures import matplotlib_swarm
 from thalweg.figures import theme as themes
+from thalweg.figures.matplotlib import swarm
 from thalweg.figures.prepare import Layer, Map
 
 _LINE = 0.15  # inches that a line of small print takes
@@ -88,7 +88,7 @@ def map_page(shown: Map, width: float, height: float, theme: themes.Theme) -> tu
     text = ". ".join(notes) + "." * bool(notes)
     entries = layers[0].extras.legend
     figure = page(shown.title, shown.subtitle, text, (columns * width, rows * height), theme, entries)
-    handles = matplotlib_swarm.handles(layers[0].extras, theme)
+    handles = swarm.handles(layers[0].extras, theme)
     legend(figure, handles, small_print(text, columns * width))
     grid = figure.add_gridspec(rows, columns)
     return figure, [(layer, grid[divmod(k, columns)]) for k, layer in enumerate(layers)]

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from thalweg.figures import theme as themes
 from thalweg.figures.approximation import Approximation, colors
-from thalweg.figures.matplotlib_common import page
+from thalweg.figures.matplotlib.common import page
 
 
 def draw(shown: Approximation, theme: themes.Theme) -> Figure:

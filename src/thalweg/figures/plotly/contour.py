@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from thalweg.figures import plotly_marks, plotly_swarm
 from thalweg.figures import theme as themes
 from thalweg.figures.overlay import Track
-from thalweg.figures.plotly_common import (
+from thalweg.figures.plotly import marks, swarm
+from thalweg.figures.plotly.common import (
     Traces,
     bar_title,
     colorbar,
@@ -155,16 +155,16 @@ def _extras(shown: Map, layer: Layer, theme: themes.Theme) -> Traces:
     spans = np.array([np.ptp(shown.x.values), np.ptp(shown.y.values)])
     traces: Traces = []
     if on_it.arrows is not None:
-        traces += plotly_marks.arrows_on_map(on_it.arrows, spans / _sides(shown, _SIDE), spans, theme)
+        traces += marks.arrows_on_map(on_it.arrows, spans / _sides(shown, _SIDE), spans, theme)
     behind = ("region",) if on_it.crowded else ("region", "curve")
     for mark in on_it.marks:
         if mark.sort in behind:
-            traces += plotly_marks.on_map(mark, spans, theme)
+            traces += marks.on_map(mark, spans, theme)
     for i, bundle in enumerate(on_it.bundles):
-        traces += plotly_swarm.on_map(bundle, i, spans, theme)
+        traces += swarm.on_map(bundle, i, spans, theme)
     for mark in on_it.marks:
         if mark.sort not in behind:
-            traces += plotly_marks.on_map(mark, spans, theme)
+            traces += marks.on_map(mark, spans, theme)
     return traces
 
 
@@ -275,7 +275,7 @@ def _places(layer: Layer, p: themes.Palette) -> dict[str, Any]:
 
 
 def _labels(layer: Layer, panel: int, theme: themes.Theme) -> list[dict[str, Any]]:
-    from thalweg.figures.plotly_paths import cards
+    from thalweg.figures.plotly.paths import cards
 
     ids = {"xref": _id("x", panel), "yref": _id("y", panel)}
     made = []

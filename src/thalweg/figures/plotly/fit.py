@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from thalweg.figures import theme as themes
 from thalweg.figures.fit import Curve, Fit
-from thalweg.figures.plotly_common import Traces, figure, sentences, title, wrap
+from thalweg.figures.plotly.common import Traces, figure, sentences, title, wrap
 
 _SHARE, _GAP = 0.57, 0.1
 

@@ -10,8 +10,8 @@ from thalweg.figures import theme as themes
 from thalweg.figures.field import Arrows, outlines, triangles
 from thalweg.figures.marks import Mark
 from thalweg.figures.overlay import Sheet
-from thalweg.figures.plotly_paths import Box
-from thalweg.figures.plotly_swarm import LIFT, spots
+from thalweg.figures.plotly.paths import Box
+from thalweg.figures.plotly.swarm import LIFT, spots
 
 Traces = list[dict[str, Any]]
 _FEW = 20  # critical points of one type that are drawn large

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from thalweg.figures import theme as themes
 from thalweg.figures.lines import Line, Panel, Sheets
-from thalweg.figures.matplotlib_common import legend, page, small_print
+from thalweg.figures.matplotlib.common import legend, page, small_print
 from thalweg.figures.strands import Strand
 
 

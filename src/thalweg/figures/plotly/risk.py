@@ -14,7 +14,7 @@ from contourpy import contour_generator
 
 from thalweg.figures import theme as themes
 from thalweg.figures.bands import Bands
-from thalweg.figures.plotly_common import Traces, extra_lines, figure, sentences, title, wrap
+from thalweg.figures.plotly.common import Traces, extra_lines, figure, sentences, title, wrap
 from thalweg.figures.risk import ARROW_WORDS, RiskMaps, RiskPanel
 
 _SIDE, _GAP = 330, 34  # pixels of a map, and between maps
