@@ -1,8 +1,8 @@
 """Multiply by one, in two steps: the smallest deep network, seen whole.
 
-The loss (1 - t1 t2)² of the linear network t2 · t1 · x at x = 1, its two branches of solutions and its saddle, and
 The loss (1 - t1 t2)² of the linear network t2 · t1 · x at x = 1, its two branches of solutions, its saddle, and what
-film `multiply_by_one.mp4` (and `.gif`), `multiply_by_one_losses.png`, and takes under a minute.
+becomes of starts on the unit circle. Run it: `python examples/multiply_by_one.py`. It writes `multiply_by_one.html`,
+the film `multiply_by_one.mp4` (and `.gif`), `multiply_by_one_losses.png`, and takes under a minute.
 """
 
 import numpy as np

@@ -65,12 +65,12 @@ def test_random_starts_have_the_length_asked_for(num, num_weights, seed, radius)
 
 
 def test_random_starts_prefer_no_direction():
-    """Of 4,000 on a circle every eighth of it has its share, and in 5 dimensions mean and covariance are a sphere's."""
+    """Of 4,000 on a circle every sixteenth of it has its share, and in 5 dimensions mean and covariance are a sphere's."""
     circle = tw.random_starts(4000, seed=1).numpy()
-    eighth = np.floor(np.arctan2(circle[:, 1], circle[:, 0]) / (np.pi / 4)).astype(int)
-    counts = np.unique(eighth, return_counts=True)[1]
-    assert len(counts) == 8
-    assert ((counts - 500) ** 2 / 500).sum() < 26  # chi squared with 7 degrees of freedom: 1 in 2,000
+    part = np.floor(np.arctan2(circle[:, 1], circle[:, 0]) / (np.pi / 8)).astype(int)
+    counts = np.unique(part, return_counts=True)[1]
+    assert len(counts) == 16
+    assert ((counts - 250) ** 2 / 250).sum() < 39  # chi squared with 15 degrees of freedom: 1 in 2,000
     sphere = tw.random_starts(4000, 5, seed=2).numpy()
     np.testing.assert_allclose(sphere.mean(axis=0), 0.0, atol=4 * (0.2 / 4000) ** 0.5)
     np.testing.assert_allclose(sphere.T @ sphere / 4000, np.eye(5) / 5, atol=0.02)

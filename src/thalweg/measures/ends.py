@@ -44,7 +44,8 @@ def ends_of(paths: xr.Dataset, problem: Problem, settle: int) -> Ends:
     begin, slopes = at(problem, theta[:, 0])
     last = _settled(problem, theta[:, -1], settle)
     value, gradient = at(problem, last)
-    spread = float(np.sqrt(((theta[:, 0] - theta[:, 0].mean(axis=0)) ** 2).sum(1).mean()))
+    stayed = theta[np.isfinite(value) & np.isfinite(begin), 0]
+    spread = float(np.sqrt(((stayed - stayed.mean(axis=0)) ** 2).sum(1).mean())) if len(stayed) else 1.0
     if spread == 0.0:  # a single start
         spread = float(np.linalg.norm(np.nan_to_num(last[0] - theta[0, 0]))) or 1.0
     finite = value[np.isfinite(value)]

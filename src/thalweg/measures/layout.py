@@ -178,7 +178,7 @@ def attrs_of(request: Request, layout: Layout) -> dict[str, Any]:
     stands = stands and "num_training_examples" in facts and "points" not in info
     return {
         "kind": "surface",
-        "title": f"Loss of {facts.get('model', 'the problem')}{_titled(request.subspace)}",
+        "title": f"Loss{_whom(facts)}{_titled(request.subspace)}",
         "coordinates": list(request.subspace.dims),
         "origin": "model" if stands else "another point",
         "subspace": json.dumps(info),
@@ -188,6 +188,12 @@ def attrs_of(request: Request, layout: Layout) -> dict[str, Any]:
             seed=info.get("seed"), num_examples=request.num_examples, num_threads=torch.get_num_threads(), **facts
         ),
     }
+
+
+def _whom(facts: dict[str, Any]) -> str:
+    """` of LeNet`; nothing for a function without a name."""
+    name = facts.get("model", "the problem")
+    return "" if name == "function" else f" of {name}"
 
 
 def _titled(subspace: Subspace) -> str:

@@ -97,7 +97,8 @@ class Sums:
         self.with_squares = squares
         self.total: dict[str, Tensor] = {}
         self.square: dict[str, Tensor] = {}
-        self.kept: dict[str, list[list[Tensor]]] = {}
+        self._kept: list[tuple[slice, int, Tensor]] = []
+        self._columns: dict[int, int] = {}
         self.count: dict[str, int] = {}
 
     def add(self, where: slice, values: Mapping[str, Tensor], num_examples: int) -> None:
@@ -117,9 +118,16 @@ class Sums:
             if self.with_squares:
                 self.square[name][where] += value.double().square().sum(1)
             if self.keep and name == "loss":
-                self.kept.setdefault(name, [[] for _ in range(self.num_points)])
-                for k, row in zip(range(*where.indices(self.num_points)), value, strict=True):
-                    self.kept[name][k].append(row)
+                column = self._columns.get(where.start, 0)
+                self._kept.append((where, column, value))
+                self._columns[where.start] = column + value.shape[1]
+
+    def losses(self) -> Tensor:
+        """The loss of every example at every point, `(num_points, num_examples)`, float64, on the CPU."""
+        every = torch.empty(self.num_points, self.count["loss"], dtype=torch.float64)
+        for where, column, value in self._kept:
+            every[where, column : column + value.shape[1]] = value.double().cpu()
+        return every
 
     def _need_examples(self, name: str) -> None:
         if self.keep or self.with_squares:

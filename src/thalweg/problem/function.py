@@ -180,7 +180,7 @@ class FunctionProblem:
     def provenance(self) -> dict[str, Any]:
         """Name of the function, dtype and device."""
         return {
-            "model": getattr(self._functions["loss"], "__name__", "function"),
+            "model": getattr(self._functions["loss"], "__name__", "function").replace("<lambda>", "function"),
             "num_weights": self.num_weights,
             "dtype": str(self.layout.dtype).removeprefix("torch."),
             "device": str(self.device),

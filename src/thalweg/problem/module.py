@@ -416,7 +416,7 @@ class ModuleProblem:
                     fraction = self._used(*subset)[split].num_examples / self._splits[split].num_examples
                     found.standard_errors[key] = _standard_error(total, name, mean, fraction).cpu()
             if total.keep:
-                found.losses[split] = torch.stack([torch.cat(rows) for rows in total.kept["loss"]]).double().cpu()
+                found.losses[split] = total.losses()
         return found
 
     def _each(self, theta: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ import plotly.graph_objects as go
 from thalweg.figures import theme as themes
 from thalweg.figures.prepare import Layer, Map
 
+_BARE: ContextVar[bool] = ContextVar("_BARE", default=False)
 Traces = list[dict[str, Any]]
 DATA_KEYS = (
     "x",
@@ -32,13 +36,11 @@ DATA_KEYS = (
 )
 
 
-def short(heights: np.ndarray, low: float, high: float) -> list[Any]:
-    """Heights as nested lists, rounded to a 100,000th of the range, nan as None."""
-    digits = int(np.ceil(5 - np.log10(max(high - low, 1e-300))))
-    rounded_ = np.round(heights, digits)
-    listed = rounded_.astype(object)
-    listed[~np.isfinite(rounded_)] = None
-    return listed.tolist()
+def short(heights: np.ndarray) -> np.ndarray:
+    """Heights in single precision, which a page holds in few bytes; nan where there is none."""
+    with np.errstate(over="ignore"):
+        single = heights.astype(np.float32)
+    return np.where(np.isfinite(single), single, np.float32(np.nan))
 
 
 def title(words: str, facts: str, theme: themes.Theme, width: float = 1100) -> dict[str, Any]:
@@ -136,6 +138,16 @@ def hover(shown: Map, layer: Layer) -> str:
     return f"{where}<br><b>{layer.title} = %{{customdata}}</b><extra></extra>"
 
 
+@contextmanager
+def without_controls() -> Iterator[None]:
+    """Draw figures without dropdowns and buttons: for the frames of a film, which has controls of its own."""
+    token = _BARE.set(True)
+    try:
+        yield
+    finally:
+        _BARE.reset(token)
+
+
 def controls(
     shown: Map,
     traces: Callable[[Layer], Traces],
@@ -147,6 +159,8 @@ def controls(
 
     Plotly's buttons have no memory, so choosing a quantity also replaces the scale buttons by that quantity's own.
     """
+    if _BARE.get():
+        return []
     names = sorted(shown.layers, key=lambda n: n != shown.shown[0])
     drawn = {n: _scales(shown, n, traces, layout) for n in names}
     varying = _varying([flat for scales in drawn.values() for _, flat, _ in scales])
@@ -188,13 +202,33 @@ def _varying(states: list[Traces]) -> list[str]:
     keys = {
         k for traces in states for t in traces for k in t if k.split(".")[0] in (*DATA_KEYS, "contours", "colorbar")
     }
-    return sorted(k for k in keys if any([t.get(k) for t in s] != [t.get(k) for t in states[0]] for s in states[1:]))
+    return sorted(k for k in keys if not all(_alike(k, s, states[0]) for s in states[1:]))
+
+
+def _alike(key: str, some: Traces, others: Traces) -> bool:
+    """Whether all traces of two states hold the same under a key."""
+    pairs = zip(some, others, strict=True)
+    return all(_equal(a.get(key), b.get(key)) for a, b in pairs)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=a.dtype.kind == b.dtype.kind == "f")
+    return bool(np.all(a == b)) if not isinstance(a, np.ndarray) and not isinstance(b, np.ndarray) else False
 
 
 def _button(scale: Scale, keys: list[str]) -> dict[str, Any]:
     label, traces, layout = scale
-    args = [{k: [t.get(k) for t in traces] for k in keys}, layout, list(range(len(traces)))]
+    args = [{k: [packed(t.get(k)) for t in traces] for k in keys}, layout, list(range(len(traces)))]
     return {"label": label, "method": "update", "args": args}
+
+
+def packed(value: Any) -> Any:
+    """An array of numbers as plotly's typed array, base64: within a button's arguments plotly.py does not do it."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        return value
+    told = {"dtype": f"f{value.dtype.itemsize}", "bdata": base64.b64encode(value.tobytes()).decode()}
+    return told if value.ndim == 1 else told | {"shape": ", ".join(map(str, value.shape))}
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from thalweg.figures import steps as record
 from thalweg.figures import theme as themes
 from thalweg.figures.animate import Film
+from thalweg.figures.plotly.common import without_controls
 
 _CONTROLS = 74  # pixels below the figure
 _BUTTONS = 132  # pixels left of the slider
@@ -31,9 +32,10 @@ Key = tuple[str, str, int]
 
 def assemble(film: Film, theme: themes.Theme) -> go.Figure:
     """Draw every frame once, keep the first whole and of the others what differs from it."""
-    reel = _Reel(film.frame(0))
-    for k in range(1, len(film)):
-        reel.add(film.frame(k))
+    with without_controls():
+        reel = _Reel(film.frame(0))
+        for k in range(1, len(film)):
+            reel.add(film.frame(k))
     figure = go.Figure(data=reel.traces(), layout=reel.whole_layout())
     figure.frames = [go.Frame(name=str(k), **reel.frame(k)) for k in range(len(film))]
     _controls(figure, film, theme)

@@ -152,14 +152,12 @@ def labels(tracks: Sequence[Track], markers: Sequence[Marker], p: Palette) -> li
     return [c if np.isfinite([c["x"], c["y"], c["z"]]).all() else c | {"z": 0.0, "visible": False} for c in made]
 
 
-def places(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict[str, list[float | None]]:
-    """Positions as lists; a place that is not finite in every coordinate is a gap."""
-    all_of = np.column_stack([x, y, z]).astype(float)
-    there = np.isfinite(all_of).all(axis=1)
-    return {
-        name: [float(f"{v:.7g}") if ok else None for v, ok in zip(column, there, strict=True)]
-        for name, column in zip("xyz", all_of.T, strict=True)
-    }
+def places(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict[str, np.ndarray]:
+    """Positions in single precision; a place that is not finite in every coordinate is a gap."""
+    with np.errstate(over="ignore"):
+        all_of = np.column_stack([x, y, z]).astype(np.float32)
+    all_of[~np.isfinite(all_of).all(axis=1)] = np.nan
+    return dict(zip("xyz", all_of.T.copy(), strict=True))
 
 
 def _runs(line: np.ndarray) -> list[np.ndarray]:
