@@ -128,7 +128,7 @@ def plateaus(loss: np.ndarray, steps: np.ndarray) -> np.ndarray:
         return np.zeros(len(loss), dtype=int)
     excess = finite - np.nanmin(finite)
     with np.errstate(all="ignore"):
-        excess = np.fmax(excess, _FLOOR * excess[:, :1])
+        excess = np.maximum(excess, _FLOOR * excess[:, :1])
         rate = -np.diff(np.log(excess), axis=1) / np.diff(steps)
     rate = np.nan_to_num(rate, nan=0.0, posinf=0.0, neginf=0.0)
     to_come = np.maximum.accumulate(rate[:, ::-1], axis=1)[:, ::-1]
