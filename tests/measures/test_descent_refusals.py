@@ -204,6 +204,13 @@ def test_outcomes_with_branches_that_are_none(bowl, branches, match):
         tw.outcomes(paths, bowl, branches=branches)
 
 
+@pytest.mark.parametrize("settle", [-1, 2.5, "10"])
+def test_outcomes_that_settle_for_no_number_of_steps(bowl, settle):
+    paths = tw.descend(bowl, [[1.0, 2.0], [2.0, 1.0]], sgd(), 2)
+    with pytest.raises((ValueError, TypeError), match="settle="):
+        tw.outcomes(paths, bowl, settle=settle)
+
+
 def test_a_descent_projected_onto_a_subspace_of_another_problem(bowl):
     paths = tw.descend(bowl, [1.0, 2.0], sgd(), 2)
     with pytest.raises(ValueError, match="cannot be projected onto a subspace of 3 weights"):

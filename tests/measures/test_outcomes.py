@@ -104,8 +104,10 @@ def test_flat_ground_is_called_flat():
     assert set(names) == {"flat region"}
 
 
-def test_a_slope_without_end_is_no_outcome():
-    _, names, kinds = told(tw.FunctionProblem(lambda x, y: x + 2 * y), square(-1, 1, 3), sgd(0.1), 50)
+@pytest.mark.parametrize("function", [lambda x, y: x + 2 * y, lambda x, y: x + torch.relu(-x - 100) ** 4 + y])
+def test_a_slope_without_end_in_sight_is_no_outcome(function):
+    """Without any curvature; and with a wall far ahead."""
+    _, names, kinds = told(tw.FunctionProblem(function), square(-1, 1, 3), sgd(0.1), 50)
     assert set(zip(names, kinds, strict=True)) == {("still moving", "moving")}
 
 

@@ -158,6 +158,16 @@ def test_coordinates_may_be_given_instead():
     found = tw.risk(problem(), plane(problem()), alpha=[-1.0, 0.5], beta=[0.0, 1.0, 3.0])
     assert found.alpha.values.tolist() == [-1.0, 0.5]
     assert dict(found.pointwise_risk.sizes) == {"alpha": 2, "beta": 3, "example": 6}
+    x, y = (column.numpy().ravel() for column in examples(6, 0))
+    for (i, w1), (j, w2) in itertools.product(enumerate([-1.0, 0.5]), enumerate([0.0, 1.0, 3.0])):
+        assert float(found.empirical_risk[i, j]) == pytest.approx(np.mean((y - w1 * np.maximum(w2 * x, 0)) ** 2))
+    row = tw.risk(problem(), plane(problem()), alpha=0.5, beta=[0.0, 1.0, 3.0])
+    np.testing.assert_array_equal(row.empirical_risk, found.empirical_risk[1:])
+
+
+def test_coordinates_and_an_extent_together_are_refused():
+    with pytest.raises(TypeError, match=r"extent=2\.0.*Pass one or the other"):
+        tw.risk(problem(), plane(problem()), alpha=[0.5], beta=[1.0], extent=2.0)
 
 
 def test_model_and_examples_stay_as_they_were():

@@ -65,7 +65,7 @@ def test_random_starts_have_the_length_asked_for(num, num_weights, seed, radius)
 
 
 def test_random_starts_prefer_no_direction():
-    """Of 4,000 on a circle every sixteenth of it has its share, and in 5 dimensions mean and covariance are a sphere's."""
+    """Every sixteenth of a circle has its share, and in 5 dimensions mean and covariance are a sphere's."""
     circle = tw.random_starts(4000, seed=1).numpy()
     part = np.floor(np.arctan2(circle[:, 1], circle[:, 0]) / (np.pi / 8)).astype(int)
     counts = np.unique(part, return_counts=True)[1]

@@ -135,7 +135,9 @@ def _at_rest(
         active = np.flatnonzero(near & (np.linalg.norm(here, axis=1) > 1e-3 * gone))
         if active.size == 0:
             break
-        place[active] += _newton(*_eigen(problem, place[active]), here[active])
+        step = _newton(*_eigen(problem, place[active]), here[active])
+        longest = np.abs(step).max(axis=1, keepdims=True)
+        place[active] += step * np.minimum(1.0, 2 * reach / np.maximum(longest, 1e-300))  # further is too far anyway
         here[active] = np.nan_to_num(at(problem, place[active])[1], nan=np.inf)
     near = np.linalg.norm(place - theta, axis=1) <= reach
     rest = near & (np.linalg.norm(here, axis=1) <= gone)

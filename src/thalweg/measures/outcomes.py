@@ -98,7 +98,10 @@ def outcomes(
     ends = ends_of(paths, problem, settle)
     kinds = kinds_of(ends, problem, tolerance)
     labels = _named(ends, kinds, problem, branches or {})
-    names = sorted(set(labels), key=lambda label: (KINDS.index(label[0]), -labels.count(label), label[1]))
+    known = list(branches or {})
+    place = {name: k for k, name in enumerate(known)}
+    # An order that does not hang on the counts: the same branch has the same colour in every picture.
+    names = sorted(set(labels), key=lambda label: (KINDS.index(label[0]), place.get(label[1], len(known)), label[1]))
     about = {"names": [name for _, name in names], "kinds": [kind for kind, _ in names], "long_name": "outcome"}
     found = paths.assign_attrs(settled=settle).assign(
         outcome=("start", np.array([names.index(label) for label in labels]), about),
