@@ -171,6 +171,8 @@ def _check_descent(ds: xr.Dataset) -> None:
         _need(ds, ds.coords, dim, "coordinate")
     if "coordinates" in ds.attrs:
         _need_variables(ds, dict.fromkeys((*coordinates(ds), "distance"), every[:2]))
+    further = {"batch_loss": every[:2], "example": ("step", "slot"), "crossings": every[:1]}
+    _need_variables(ds, {name: dims for name, dims in further.items() if name in ds})
     if "outcome" in ds:
         _need_variables(ds, dict.fromkeys(("outcome", "plateau"), every[:1]))
         _need_names(ds["outcome"], "names", "kinds")
@@ -202,6 +204,8 @@ def _check_fit(ds: xr.Dataset) -> None:
             "y": ("example",),
         },
     )
+    if "truth" in ds:
+        _need_variables(ds, {"truth": ("input",)})
     for dim in ("start", "step", "input"):
         _need(ds, ds.coords, dim, "coordinate")
 

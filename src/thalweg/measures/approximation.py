@@ -145,8 +145,15 @@ def _slope(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, s
         if not isinstance(value, torch.Tensor):
             raise TypeError("not a function of tensors")
     except (TypeError, AttributeError, RuntimeError, DeprecationWarning):  # numpy's own functions
-        step = np.finfo(np.float64).eps ** (1 / 3) * np.maximum(np.abs(x), 1.0)
-        return (_raw(function, x + step) - _raw(function, x - step)) / (2 * step), "central differences"
+        return _differences(function, x)
     if not value.requires_grad:
         return np.zeros_like(x), "automatic"
-    return torch.autograd.grad(value.sum(), at)[0].numpy(), "automatic"
+    try:
+        return torch.autograd.grad(value.sum(), at)[0].numpy(), "automatic"
+    except RuntimeError:  # torch has no derivative of it
+        return _differences(function, x)
+
+
+def _differences(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, str]:
+    step = np.finfo(np.float64).eps ** (1 / 3) * np.maximum(np.abs(x), 1.0)
+    return (_raw(function, x + step) - _raw(function, x - step)) / (2 * step), "central differences"

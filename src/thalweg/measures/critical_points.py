@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import xarray as xr
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from thalweg import schema
 from thalweg.measures.ends import at, products
@@ -28,6 +29,7 @@ from thalweg.subspaces import Box
 
 TYPES = ("minimum", "saddle", "maximum", "degenerate minimum", "degenerate maximum", "degenerate")
 _STEPS = 80
+_BESIDE = 0.05  # cells: how far from a point its curvature is compared
 _FLAT = 1e-6  # of the largest curvature: an eigenvalue that counts as zero
 _SMALL = 1e-8  # of the median gradient on the grid: a gradient that counts as zero
 
@@ -135,9 +137,9 @@ def critical_points(
     Returns
     -------
     Dataset
-        Kind `critical_points`, sorted by loss: the coordinates, `loss`, `gradient_norm`, `eigenvalue` (of the Hessian
-        in the plane's coordinates, ascending) and `eigenvector`, and `type`: with an eigenvalue that vanishes
-        (below 1e-6 of the largest there or half a cell away) a point is called degenerate.
+        Kind `critical_points`, sorted by loss: the coordinates, `loss`, `gradient_norm` (in the coordinates),
+        `eigenvalue` (of the Hessian in the plane's coordinates, ascending) and `eigenvector`, and `type`: with an
+        eigenvalue that vanishes (below 1e-6 of the largest there and close by) a point is called degenerate.
 
     Notes
     -----
@@ -252,11 +254,16 @@ def _steps(hessian: np.ndarray, slope: np.ndarray, damping: np.ndarray) -> np.nd
 
 def _apart(ends: np.ndarray) -> np.ndarray:
     """One of each: places less than half a cell apart count as one."""
-    kept: list[np.ndarray] = []
-    for place in ends:
-        if all(np.abs(place - other).max() > 0.5 for other in kept):
-            kept.append(place)
-    return np.array(kept).reshape(-1, 2)
+    if not len(ends):
+        return ends
+    near = cKDTree(ends).query_ball_point(ends, 0.5, p=np.inf)
+    free = np.ones(len(ends), dtype=bool)
+    kept = []
+    for k, others in enumerate(near):
+        if free[k]:
+            kept.append(k)
+            free[others] = False
+    return ends[kept]
 
 
 def _dataset(view: _View, places: np.ndarray) -> xr.Dataset:
@@ -270,9 +277,10 @@ def _dataset(view: _View, places: np.ndarray) -> xr.Dataset:
     types = _types(np.linalg.eigvalsh(bend), _around(view, places))
     curvature, vectors = np.linalg.eigh(bend / (view.cells[:, None] * view.cells))
     coords = places * view.cells
+    units = str(getattr(view.problem, "units", lambda _: "")("loss"))
     data: dict[str, Any] = {dim: ("point", coords[:, k], {"role": "position"}) for k, dim in enumerate(view.plane.dims)}
     data |= {
-        "loss": ("point", value, {"long_name": "loss", "units": ""}),
+        "loss": ("point", value, {"long_name": "loss", "units": units}),
         "gradient_norm": ("point", np.linalg.norm(slope / view.cells, axis=1)),
         "eigenvalue": (("point", "direction"), curvature, {"long_name": "eigenvalue of the Hessian"}),
         "eigenvector": (("point", "coordinate", "direction"), vectors),
@@ -288,10 +296,10 @@ def _dataset(view: _View, places: np.ndarray) -> xr.Dataset:
 
 
 def _around(view: _View, places: np.ndarray) -> np.ndarray:
-    """The largest curvature half a cell from each place, `(n,)`: beside it, that of a degenerate point is nothing."""
+    """The largest curvature a step beside each place, `(n,)`: against it, that of a degenerate point is nothing."""
     largest = np.zeros(len(places))
-    for step in ((0.5, 0.0), (-0.5, 0.0), (0.0, 0.5), (0.0, -0.5)):
-        bend = np.abs(view.hessian(places + step)).max(axis=(1, 2), initial=0.0)
+    for step in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        bend = np.abs(view.hessian(places + _BESIDE * np.array(step))).max(axis=(1, 2), initial=0.0)
         largest = np.fmax(largest, np.where(np.isfinite(bend), bend, 0.0))
     return largest
 

@@ -75,7 +75,7 @@ def descend(
         Weights `(..., num_weights)`; all leading dims become the dim `start`. See `grid_starts`, `random_starts`.
     optimizer
         A function that makes the optimiser: `lambda w: torch.optim.Adam(w, lr=0.1)`. One optimiser moves all starts if
-        it treats every number by itself, which is tried out first; else each start gets its own (LBFGS, Muon).
+        it treats every number by itself, which is tried out first; else each start gets its own (LBFGS, SAM).
     steps
         Number of updates; `steps + 1` iterates.
     scheduler

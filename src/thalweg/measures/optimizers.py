@@ -2,7 +2,7 @@ r"""An optimiser of `torch.optim` on many starts at once.
 
 The starts are the rows of one stacked parameter. That is right for every optimiser which treats each number by itself
 (SGD, momentum, Nesterov, Adam, RMSprop, ...). Whether one does is found out by trying: it takes three steps on four
-made-up rows together and on each row alone. An optimiser that couples rows (LBFGS, Muon, Adafactor, anything with a
+made-up rows together and on each row alone. An optimiser that couples rows (LBFGS, Adafactor, anything with a
 norm) is given each start by itself.
 """
 

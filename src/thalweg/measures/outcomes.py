@@ -94,6 +94,8 @@ def outcomes(
         )
     if not 0 < tolerance < 1:
         raise ValueError(f"tolerance={tolerance!r}; it is a fraction of the spread of the starts, such as 0.02.")
+    if isinstance(settle, bool) or not isinstance(settle, (int, np.integer)) or settle < 0:
+        raise ValueError(f"settle={settle!r}; expected a whole number of steps from 0.")
     _check_branches(branches or {})
     ends = ends_of(paths, problem, settle)
     kinds = kinds_of(ends, problem, tolerance)
@@ -118,7 +120,7 @@ def plateaus(loss: np.ndarray, steps: np.ndarray) -> np.ndarray:
     The excess over the least loss $m$ of all paths, $e_k = L_k - m$, shrinks at the rate $r_k = \log(e_k / e_{k+1})$ a
     step (until a thousandth of it is left). A plateau are the steps with $r_k < \frac15 \max_{j > k} r_j$: a loss
     that shrinks at a constant rate, or slower and slower, has none. Where no path came to its end, $m$ is too high,
-    and the last steps seem fast.
+    and the last steps seem fast; the number of one path may thus change with the company that it is in.
 
     Examples
     --------

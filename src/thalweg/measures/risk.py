@@ -21,6 +21,7 @@ from thalweg.problem import Problem
 from thalweg.store import provenance
 from thalweg.subspaces import GridPoints, Subspace
 
+_POINTS = 101
 _MOST_BYTES = 2**33
 _BLOCK_BYTES = 2**28
 _ABOUT: dict[str, Any] = {"role": "value", "metric": "risk"}
@@ -32,8 +33,8 @@ def risk(
     *,
     expected: Callable[[Any], Any] | None = None,
     fresh: Problem | None = None,
-    extent: Any = "auto",
-    points: Any = 101,
+    extent: Any = None,
+    points: Any = None,
     **options: Any,
 ) -> xr.Dataset:
     r"""Measure pointwise, empirical and expected risk on a grid.
@@ -43,7 +44,7 @@ def risk(
     problem
         Any problem with per-example losses.
     subspace, extent, points, options
-        As for `loss_surface`; coordinates may be given instead (`alpha=..., beta=...`).
+        As for `loss_surface`, with 101 points along each axis; or the coordinates themselves (`alpha=..., beta=...`).
     expected
         The expected risk in closed form, `(..., num_weights) -> (...)` on float64 tensors.
     fresh
@@ -73,8 +74,11 @@ def risk(
     """
     need_problem(problem)
     _validate(problem, expected, fresh, options)
-    grid: dict[str, Any] = {} if any(dim in options for dim in subspace.dims) else {"extent": extent, "points": points}
-    _fits(grid.get("points", [len(options[dim]) for dim in subspace.dims if dim in options]), subspace, problem)
+    grid = {key: value for key, value in (("extent", extent), ("points", points)) if value is not None}
+    named = [np.size(options[dim]) for dim in subspace.dims if dim in options]
+    if not named:
+        grid.setdefault("points", _POINTS)
+    _fits(named or grid["points"], subspace, problem)
     found = loss_surface(problem, subspace, metrics=[], per_example=True, **grid, **options)
     dims = schema.coordinates(found)
     coords = np.stack(np.meshgrid(*(found[dim].values for dim in dims), indexing="ij"), axis=-1)

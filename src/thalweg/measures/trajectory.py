@@ -126,6 +126,8 @@ def project_trajectory(trajectory: xr.Dataset, plane: Box, problem: Problem | No
         coordinates and `distance` over `(start, step)`, nan where it diverged.
     """
     if schema.check(trajectory).attrs["kind"] == "descent":
+        if problem is not None:
+            raise ValueError("A descent brings the losses of its iterates; project it without `problem`.")
         return _project_descent(trajectory, plane)
     theta = trajectory["theta"]
     steps = range(theta.sizes["step"])
