@@ -4,6 +4,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.browser import browser, open_page  # noqa: F401 (fixtures: one browser for all folders)
+
 settings.register_profile("thalweg", deadline=None, max_examples=20, database=None)
 settings.load_profile("thalweg")
 

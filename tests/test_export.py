@@ -41,7 +41,7 @@ def test_netcdf_gives_back_every_number(surface, tmp_path):
         for name in (*surface.data_vars, *surface.coords):
             np.testing.assert_array_equal(back[name], surface[name])
             assert back[name].dtype == surface[name].dtype
-        assert back.loss.attrs["long_name"] == "training loss"
+        assert back.loss.attrs["long_name"] == surface.loss.attrs["long_name"]
         assert back.alpha.attrs["long_name"] == surface.alpha.attrs["long_name"]
 
 

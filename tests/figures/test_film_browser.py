@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from tests.apps.conftest import browser, open_page  # noqa: F401
 from tests.figures.stochastic import risks, sgd
 from thalweg import figures
 
@@ -26,7 +25,7 @@ def slide(page, share):
     page.wait_for_timeout(600)
 
 
-def test_the_slider_shows_the_step_it_names(tmp_path, open_page):  # noqa: F811
+def test_the_slider_shows_the_step_it_names(tmp_path, open_page):
     film = figures.animate(figures.risk, RISKS, descent=RUN, steps=STEPS)
     shown = open_page(figures.save(film, tmp_path / "film.html"))
     plot = shown.page.locator(".js-plotly-plot")
@@ -42,7 +41,7 @@ def test_the_slider_shows_the_step_it_names(tmp_path, open_page):  # noqa: F811
     assert shown.complaints == []
 
 
-def test_play_runs_to_the_end_and_the_controls_overlap_nothing(tmp_path, open_page):  # noqa: F811
+def test_play_runs_to_the_end_and_the_controls_overlap_nothing(tmp_path, open_page):
     film = figures.animate(figures.risk, RISKS, descent=RUN, steps=STEPS, fps=20, theme="dark")
     shown = open_page(figures.save(film, tmp_path / "film.html"))
     plot = shown.page.locator(".js-plotly-plot")
@@ -64,7 +63,7 @@ def _overlap(a, b):
     return not (apart or a["y"] + a["height"] <= b["y"] + 1 or b["y"] + b["height"] <= a["y"] + 1)
 
 
-def test_a_scene_stays_turned_as_its_reader_turned_it(tmp_path, open_page):  # noqa: F811
+def test_a_scene_stays_turned_as_its_reader_turned_it(tmp_path, open_page):
     plain = RISKS.drop_vars("pointwise_risk")
     film = figures.animate(figures.surface, plain, "empirical_risk", descent=RUN, steps=[0, 50])
     shown = open_page(figures.save(film, tmp_path / "film.html"))

@@ -1,4 +1,4 @@
-"""A real browser for pages: Chromium, headless, without network."""
+"""A real browser for pages: Chromium, headless, without network; one for the whole run of the tests."""
 
 import os
 import shutil
