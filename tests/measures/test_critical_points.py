@@ -68,7 +68,7 @@ def test_what_is_found_does_not_depend_on_the_grid(points):
     matched(weights, kinds, HIMMELBLAU, 2e-6)
 
 
-@pytest.mark.parametrize("scale", [1e-10, 1e10])
+@pytest.mark.parametrize("scale", [1e-200, 1e-10, 1e10, 1e200])
 def test_what_is_found_does_not_depend_on_the_unit_of_the_loss(scale):
     points, weights, kinds = found(himmelblau(scale=scale), extent=5.0)
     matched(weights, kinds, HIMMELBLAU, 2e-6)
@@ -232,12 +232,50 @@ def test_a_network_in_single_precision_has_the_critical_points_of_double():
     assert single.type.values.tolist() == double.type.values.tolist()
 
 
-def test_flat_ground_is_degenerate_and_the_slope_around_it_holds_nothing():
-    points, weights, kinds = found(tw.FunctionProblem(lambda x, y: torch.relu(x**2 + y**2 - 1)), extent=2.0, points=21)
-    assert set(kinds) == {"degenerate"}
-    assert (np.linalg.norm(weights, axis=1) <= 1 + 1e-9).all()
-    assert points.sizes["point"] > 50
-    np.testing.assert_array_equal(points.eigenvalue, 0.0)
+def test_flat_ground_is_told_as_a_share_and_the_slope_around_it_holds_nothing():
+    points, _, _ = found(tw.FunctionProblem(lambda x, y: torch.relu(x**2 + y**2 - 1)), extent=2.0, points=81)
+    assert points.sizes["point"] == 0
+    assert points.attrs["flat"] == pytest.approx(np.pi / 16, rel=0.15)
+    assert found(himmelblau(), extent=5.0)[0].attrs["flat"] == 0.0
+
+
+@pytest.mark.parametrize("extent", [2.0, 5.0, 20.0, 100.0])
+def test_a_well_is_found_however_wide_the_flat_country_around_it(extent):
+    """The gradient of a Gaussian well fades to nothing, and then to zero; only its bottom is critical."""
+    well = tw.FunctionProblem(lambda x, y: -torch.exp(-((x - 0.1234) ** 2 + (y - 0.3) ** 2) / 2))
+    _, weights, kinds = found(well, extent=extent)
+    matched(weights, kinds, [("minimum", [0.1234, 0.3])], 1e-6)
+
+
+def test_between_two_wells_in_flat_country_is_a_saddle():
+    def two(x, y):
+        return -torch.exp(-((x - 0.1) ** 2) - y**2) - torch.exp(-((x + 3.1) ** 2) - y**2)
+
+    _, weights, kinds = found(tw.FunctionProblem(two), extent=10.0, points=101)
+    matched(weights, kinds, [("minimum", [0.1, 0]), ("minimum", [-3.1, 0]), ("saddle", [-1.5, 0])], 1e-3)
+
+
+def test_easom_has_its_minimum_at_pi():
+    def easom(x, y):
+        return -torch.cos(x) * torch.cos(y) * torch.exp(-((x - np.pi) ** 2) - (y - np.pi) ** 2)
+
+    points, weights, kinds = found(tw.FunctionProblem(easom), extent=[(0.0, 6.0), (0.0, 6.0)])
+    assert kinds[int(points.loss.values.argmin())] == "minimum"
+    np.testing.assert_allclose(weights[int(points.loss.values.argmin())], np.pi, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, y: torch.exp(x) + y**2,
+        lambda x, y: torch.exp(x) + torch.exp(-y),
+        lambda x, y: torch.log1p(torch.exp(-x)) + y**2,
+        lambda x, y: torch.atan(x) + y**2,
+        lambda x, y: x.abs() + y.abs(),
+    ],
+)
+def test_a_slope_that_only_fades_and_a_kink_are_not_critical(function):
+    assert found(tw.FunctionProblem(function), extent=30.0)[0].sizes["point"] == 0
 
 
 @pytest.mark.parametrize("function", [lambda x, y: x + y, lambda x, y: torch.exp(x) + y, lambda x, y: 2 * x.abs() + y])

@@ -315,3 +315,75 @@ def test_a_loaded_descent_has_the_same_outcomes(tmp_path):
     found = tw.outcomes(back, wells(), side=lambda t: np.sign(t[:, 0]))
     assert found.identical(tw.outcomes(paths, wells(), side=lambda t: np.sign(t[:, 0])))
     assert tw.load(tw.save(found, tmp_path / "study.zarr", "told"), "told").identical(found)
+
+
+@pytest.mark.parametrize("extent", [5.0, 10.0, 20.0])
+def test_minima_apart_are_never_one_however_high_the_starts_lie(extent):
+    """The nearest minimum tells, by distance; the barrier between is nothing against the loss at the starts."""
+    starts = square(-extent, extent, 8) + 0.0123
+
+    def cooled(optimizer):
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1500)
+
+    paths = tw.descend(himmelblau(), starts, lambda w: torch.optim.Adam(w, lr=0.05 * extent), 1500, scheduler=cooled)
+    outcome = tw.outcomes(paths, himmelblau()).outcome
+    nearest = np.linalg.norm(paths.theta[:, -1].values[:, None] - HIMMELBLAU, axis=2).argmin(axis=1)
+    assert len(set(nearest)) == len(set(outcome.values)) == len(set(zip(outcome.values, nearest, strict=True))) == 4
+
+
+def test_what_diverges_changes_no_other_outcome():
+    starts = [[1.2, 0.0], [-1.2, 0.0], [0.5, 0.1]]
+    _, alone, _ = told(wells(), starts, sgd(0.05), 200)
+    _, names, _ = told(wells(), [*starts, [1e3, 0.0], [1e3, 1.0], [-1e3, 0.0]], sgd(0.05), 200)
+    assert names == [*alone, *["diverged"] * 3]
+    assert len(set(alone)) == 2
+
+
+def test_a_start_far_away_changes_no_other_outcome():
+    problem = tw.FunctionProblem(lambda x, y: torch.log1p((x**2 - 1) ** 2) + y**2)
+    starts = [[1.1, 0.0], [-1.2, 0.0], [0.5, 0.1]]
+    _, alone, _ = told(problem, starts, sgd(0.05), 300)
+    for far in (30.0, 1e3, 1e5):
+        assert told(problem, [*starts, [far, 0.0]], sgd(0.05), 300)[1] == [*alone, "still moving"]
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e8])
+def test_numbers_of_groups_are_by_depth_whatever_the_unit_of_the_loss(scale):
+    """Sixteen minima of a tilted lattice in four weights."""
+    problem = tw.FunctionProblem(
+        lambda t: scale * (((t**2 - 1) ** 2).sum(-1) + 0.3 * t[..., 0] + 0.1 * t[..., 1]), num_weights=4
+    )
+    starts = tw.random_starts(60, 4, seed=3, radius=1.5)
+    found, names, _ = told(problem, starts, sgd(0.02 / scale), 600)
+    depth = {name: found.loss[k, -1].item() / scale for k, name in enumerate(names)}
+    numbers = sorted(depth, key=lambda name: int(name.removeprefix("minimum ")))
+    assert len(numbers) > 12
+    assert all(depth[a] <= depth[b] + 1e-6 for a, b in itertools.pairwise(numbers))
+
+
+def test_kinks_and_ridges_are_told_by_the_loss_around_them():
+    """Where subgradients are zero: a kinked minimum, a kinked maximum, and a ridge that only its subgradient holds."""
+
+    def kind(function, starts):
+        return told(tw.FunctionProblem(function), starts, sgd(0.1), 20)[2]
+
+    rest = [[0.0, 0.0], [1.0, 1.0]]
+    assert kind(lambda x, y: x.abs() + y.abs(), rest) == ["minimum", "moving"]
+    assert kind(lambda x, y: -x.abs() - y.abs(), rest) == ["maximum", "moving"]
+    assert kind(lambda x, y: -x.abs() + y**2, rest) == ["saddle", "moving"]
+
+
+@pytest.mark.parametrize("count", [6, 8, 40])
+def test_a_ring_of_minima_is_one_outcome_however_few_ends_it_has(count):
+    angle = 0.1 + 2 * np.pi * np.arange(count) / count
+    starts = 1.5 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    ring = tw.FunctionProblem(lambda x, y: (x**2 + y**2 - 1) ** 2)
+    _, names, kinds = told(ring, starts, sgd(0.05), 200)
+    assert set(zip(names, kinds, strict=True)) == {("minimum", "minimum")}
+
+
+def test_terraces_of_different_height_are_not_one():
+    steps = tw.FunctionProblem(lambda x, y: torch.sigmoid(40 * torch.relu(x.abs() - 1)) + 0 * y)
+    _, names, kinds = told(steps, [[0.0, 0.0], [5.0, 0.0], [-5.0, 1.0], [0.2, 0.3]], sgd(0.1), 3)
+    assert set(kinds) == {"flat"}
+    assert names[0] == names[3] != names[1]

@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from thalweg import schema
 from thalweg.measures.ends import at, products
 from thalweg.measures.extent import asked
-from thalweg.measures.request import need_problem
+from thalweg.measures.request import need_problem, subspace_id
 from thalweg.measures.surface import loss_surface
 from thalweg.problem import Problem
 from thalweg.store import provenance
@@ -31,7 +31,9 @@ TYPES = ("minimum", "saddle", "maximum", "degenerate minimum", "degenerate maxim
 _STEPS = 80
 _BESIDE = 0.05  # cells: how far from a point its curvature is compared
 _FLAT = 1e-6  # of the largest curvature: an eigenvalue that counts as zero
-_SMALL = 1e-8  # of the median gradient on the grid: a gradient that counts as zero
+_SMALL = 1e-8  # of the largest gradient close by: a gradient that counts as zero
+_STEP = 0.01  # cells: a Newton step as short as this ends at a critical point
+_RINGS = (0.05, 0.3, 1.0)  # cells: how far off "close by" is
 
 
 def gradient_field(
@@ -126,6 +128,10 @@ def critical_points(
     The gradient is evaluated on a grid; from every local minimum of its length, and from every cell in which both of
     its components change sign, a damped Newton iteration minimises $\frac12 |\nabla \varphi|^2$. Points with equal
     ends are counted once. Along a curve of minima (a valley floor of equal depth) points half a cell apart are kept.
+    Each end is judged by what is close to it: along every eigenvector of its Hessian, Newton's step must be shorter
+    than a hundredth of a cell, or the gradient nothing against that of the cells around it, without being the tail of
+    a slope that only fades. Flat ground, where gradient and curvature are zero all around, is told as a share of the
+    grid, not as points.
 
     Parameters
     ----------
@@ -140,11 +146,13 @@ def critical_points(
         Kind `critical_points`, sorted by loss: the coordinates, `loss`, `gradient_norm` (in the coordinates),
         `eigenvalue` (of the Hessian in the plane's coordinates, ascending) and `eigenvector`, and `type`: with an
         eigenvalue that vanishes (below 1e-6 of the largest there and close by) a point is called degenerate.
+        `attrs["flat"]` is the share of the grid points that lie on flat ground.
 
     Notes
     -----
     Critical points closer together than a cell of the grid may be missed, as may those at which the loss has no second
-    derivatives. Cost: one gradient for each grid point, and about ten Hessians in the plane for each point found.
+    derivatives. Cost: one gradient for each grid point, about ten Hessians in the plane for each place to look from,
+    and some thirty gradients for each point found.
 
     Examples
     --------
@@ -164,15 +172,14 @@ def critical_points(
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1) / view.cells
     _, slopes = view.gradient(grid.reshape(-1, 2))
     slopes = slopes.reshape(grid.shape)
-    with np.errstate(over="ignore"):
-        lengths = np.linalg.norm(slopes, axis=-1)
-    known = lengths[np.isfinite(lengths)]
-    if known.size == 0:
+    lengths = _length(slopes)
+    if not np.isfinite(lengths).any():
         raise ValueError("The gradient is finite nowhere on the grid; choose a smaller extent.")
-    scale = float(np.median(known)) or float(known.max())
-    ends = _newton(view, grid[_candidates(slopes, lengths)], scale)
+    flat = ndimage.maximum_filter(np.where(np.isfinite(lengths), lengths, np.inf), size=3, mode="nearest") == 0
+    ends = _newton(view, grid[_candidates(slopes, lengths) & ~flat])
     low, high = grid[0, 0] - 1e-9, grid[-1, -1] + 1e-9
-    return _dataset(view, _apart(ends[((low <= ends) & (ends <= high)).all(axis=1)]))
+    inside = ends[((low <= ends) & (ends <= high)).all(axis=1)]
+    return _dataset(view, inside[_rests(view, inside)], float(flat.mean()))
 
 
 class _View:
@@ -181,7 +188,9 @@ class _View:
     def __init__(self, problem: Problem, plane: Box, cells: np.ndarray) -> None:
         self.problem, self.plane, self.cells = problem, plane, cells
         self.directions = plane.directions.double().cpu().numpy() * cells[:, None]
-        self.rounding = 1e2 * float(torch.finfo(problem.layout.dtype).eps)
+        info = torch.finfo(problem.layout.dtype)
+        self.rounding = 1e2 * float(info.eps)
+        self.smallest = float(info.tiny / info.eps)  # gradients below it have lost their digits
 
     def theta(self, places: np.ndarray) -> torch.Tensor:
         return self.plane(places * self.cells).to(self.problem.theta)
@@ -214,8 +223,8 @@ def _candidates(slopes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return mask
 
 
-def _newton(view: _View, places: np.ndarray, scale: float) -> np.ndarray:
-    """Ends of the damped Newton iterations that came to rest, `(n, 2)`; no step is longer than two cells.
+def _newton(view: _View, places: np.ndarray) -> np.ndarray:
+    """Ends of the damped Newton iterations, `(n, 2)`, one of each; no step is longer than two cells.
 
     They go on until rounding stops them: at a degenerate point, whose curvature vanishes, that is what tells it.
     """
@@ -232,13 +241,75 @@ def _newton(view: _View, places: np.ndarray, scale: float) -> np.ndarray:
         tried = places[active] + _steps(bend, slope[active], damping[active])
         _, there = view.gradient(tried)
         with np.errstate(invalid="ignore", over="ignore"):
-            better = np.linalg.norm(there, axis=1) < np.linalg.norm(slope[active], axis=1)
+            better = _length(there) < _length(slope[active])
         places[active[better]], slope[active[better]] = tried[better], there[better]
         damping[active] *= np.where(better, 0.1, 8.0)
         done[active] |= damping[active] > 1e6
-    with np.errstate(over="ignore"):
-        rest = np.linalg.norm(np.where(np.isfinite(slope), slope, np.inf), axis=1)
-    return places[rest <= max(_SMALL, view.rounding) * scale]
+    return _apart(places[np.argsort(_length(np.where(np.isfinite(slope), slope, np.inf)), kind="stable")])
+
+
+def _length(slopes: np.ndarray) -> np.ndarray:
+    """`np.hypot` neither under- nor overflows where squares would."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.hypot(slopes[..., 0], slopes[..., 1])
+
+
+def _rests(view: _View, places: np.ndarray) -> np.ndarray:
+    """Whether the gradient vanishes at each place `(n,)`: along every eigenvector of the Hessian there."""
+    _, slope = view.gradient(places)
+    bend = view.hessian(places)
+    known = np.isfinite(slope).all(axis=1) & np.isfinite(bend).all(axis=(1, 2))
+    slope, bend = np.where(known[:, None], slope, 0.0), np.where(known[:, None, None], bend, 0.0)
+    lengths = _close_by(view, places)
+    steepest, zeros = lengths.max(axis=(0, 1), initial=0.0), (lengths[0] == 0).sum(axis=0)
+    size = np.maximum(np.abs(bend).max(axis=(1, 2), initial=0.0), 1e-300)
+    curvature, directions = np.linalg.eigh(bend / size[:, None, None])
+    straight = ~slope.any(axis=1) & ~bend.any(axis=(1, 2))
+    kink = lengths[0].max(axis=0, initial=0.0) >= 0.5 * steepest  # the gradient jumps
+    rest = (
+        known & (lengths[0].max(axis=0, initial=0.0) > view.smallest) & ~(straight & (kink | (zeros >= 3)))
+    )  # 3: on the edge of flat ground
+    for k in range(2):
+        along = np.einsum("nj,nj->n", slope, directions[:, :, k])
+        short = (np.abs(along) / size <= _STEP * np.abs(curvature[:, k])) & _turns(view, places, directions[:, :, k])
+        small = np.abs(along) <= max(_SMALL, view.rounding) * steepest
+        unclear = np.flatnonzero(rest & ~short & small)
+        fades = np.zeros(len(places), dtype=bool)
+        fades[unclear] = _fades(view, places[unclear], directions[unclear, :, k])
+        rest &= short | (small & ~fades)
+    return rest
+
+
+def _close_by(view: _View, places: np.ndarray) -> np.ndarray:
+    """How long the gradient is at 8 places of each ring around each place, `(rings, 8, n)`."""
+    turn = np.arange(8) * np.pi / 4
+    ring = np.stack([np.cos(turn), np.sin(turn)], axis=-1)
+    lengths = np.stack([[_length(view.gradient(places + r * step)[1]) for step in ring] for r in _RINGS])
+    return np.nan_to_num(lengths, nan=0.0)
+
+
+def _turns(view: _View, places: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Whether the slope along a direction has different signs a little ahead and a little behind."""
+    ahead, behind = (
+        np.sign(np.einsum("nj,nj->n", view.gradient(places + step * directions)[1], directions))
+        for step in (2 * _STEP, -2 * _STEP)
+    )
+    return ahead * behind <= 0
+
+
+def _fades(view: _View, places: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Whether the slope along a direction keeps its sign and shrinks all the way through the place: a tail."""
+    found = np.zeros(len(places), dtype=bool)
+    for scale in (1.0, 0.1, 0.01):
+        along = []
+        for step in (-0.5, -0.25, 0.0, 0.25, 0.5):
+            _, slope = view.gradient(places + scale * step * directions)
+            along.append(np.einsum("nj,nj->n", slope, directions))
+        values = np.stack(along)
+        steps = np.diff(values, axis=0)
+        one_sign = (values > 0).all(axis=0) | (values < 0).all(axis=0)
+        found |= one_sign & ((steps > 0).all(axis=0) | (steps < 0).all(axis=0))
+    return found
 
 
 def _steps(hessian: np.ndarray, slope: np.ndarray, damping: np.ndarray) -> np.ndarray:
@@ -266,7 +337,7 @@ def _apart(ends: np.ndarray) -> np.ndarray:
     return ends[kept]
 
 
-def _dataset(view: _View, places: np.ndarray) -> xr.Dataset:
+def _dataset(view: _View, places: np.ndarray, flat: float) -> xr.Dataset:
     value, slope = view.gradient(places)
     bend = view.hessian(places)
     good = np.isfinite(value) & np.isfinite(bend).all(axis=(1, 2))
@@ -281,7 +352,7 @@ def _dataset(view: _View, places: np.ndarray) -> xr.Dataset:
     data: dict[str, Any] = {dim: ("point", coords[:, k], {"role": "position"}) for k, dim in enumerate(view.plane.dims)}
     data |= {
         "loss": ("point", value, {"long_name": "loss", "units": units}),
-        "gradient_norm": ("point", np.linalg.norm(slope / view.cells, axis=1)),
+        "gradient_norm": ("point", _length(slope / view.cells)),
         "eigenvalue": (("point", "direction"), curvature, {"long_name": "eigenvalue of the Hessian"}),
         "eigenvector": (("point", "coordinate", "direction"), vectors),
         "type": ("point", types, {"names": list(TYPES)}),
@@ -290,6 +361,8 @@ def _dataset(view: _View, places: np.ndarray) -> xr.Dataset:
         "kind": "critical_points",
         "coordinates": list(view.plane.dims),
         "num_weights": view.problem.num_weights,
+        "flat": flat,
+        "subspace_id": subspace_id(view.plane),
         **provenance(**view.problem.provenance()),
     }
     return schema.check(xr.Dataset(data, attrs=attrs))

@@ -18,6 +18,7 @@ KINDS = ("minimum", "saddle", "maximum", "flat", "moving", "diverged")
 DENSE = 64  # weights up to which the Hessian is formed
 _STRAIGHT = 1e-6  # of the sharpest curvature: what is none
 _STAYS = 1e-6  # of the spread: how far along an unstable direction an end on a saddle may be
+_AROUND = 1e-3  # of the spread: where the loss around a point without gradient and curvature is looked at
 _NEWTON = 8
 
 
@@ -38,49 +39,113 @@ class Ends:
         return np.isfinite(self.theta).all(1) & np.isfinite(self.loss) & np.isfinite(self.gradient).all(1)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """Of every end: its kind, its critical point; the sharpest curvature there, how far off Newton's iteration may have
+    left it, and whether it is isolated (no curvature vanishes).
+    """
+
+    kinds: np.ndarray
+    place: np.ndarray
+    sharpest: np.ndarray
+    slack: np.ndarray
+    isolated: np.ndarray
+
+
 def ends_of(paths: xr.Dataset, problem: Problem, settle: int) -> Ends:
-    """The last iterates, after `settle` more steps of plain gradient descent."""
+    """The last iterates, after `settle` more steps of plain gradient descent; scales of what did not diverge."""
     theta = paths["theta"].values
     begin, slopes = at(problem, theta[:, 0])
     last = _settled(problem, theta[:, -1], settle)
     value, gradient = at(problem, last)
-    stayed = theta[np.isfinite(value) & np.isfinite(begin), 0]
-    spread = float(np.sqrt(((stayed - stayed.mean(axis=0)) ** 2).sum(1).mean())) if len(stayed) else 1.0
-    if spread == 0.0:  # a single start
-        spread = float(np.linalg.norm(np.nan_to_num(last[0] - theta[0, 0]))) or 1.0
-    finite = value[np.isfinite(value)]
-    begin = begin[np.isfinite(begin)]
-    drop = max(float(np.median(begin) - finite.min()), 0.0) if finite.size and begin.size else 0.0
-    with np.errstate(over="ignore"):
-        lengths = np.linalg.norm(slopes, axis=1)
-    lengths = lengths[np.isfinite(lengths)]
-    return Ends(last, value, gradient, spread, drop, float(np.median(lengths)) if lengths.size else 0.0)
+    lengths = np.abs(slopes).max(axis=1, initial=0.0)
+    stayed = np.isfinite(value) & np.isfinite(begin) & np.isfinite(lengths)
+    return Ends(
+        theta=last,
+        loss=value,
+        gradient=gradient,
+        spread=_spread(theta[stayed, 0], last[stayed]),
+        drop=max(float(np.median(begin[stayed] - value[stayed])), 0.0) if stayed.any() else 0.0,
+        steepest=float(np.median(lengths[stayed])) if stayed.any() else 0.0,
+    )
 
 
-def kinds_of(ends: Ends, problem: Problem, tolerance: float) -> np.ndarray:
-    """Of every end, a word of `KINDS`."""
+def _spread(starts: np.ndarray, last: np.ndarray) -> float:
+    """Within which three of four starts lie around their middle (a far one is no matter); of one, how far it went."""
+    if not len(starts):
+        return 1.0
+    apart = np.linalg.norm(starts - np.median(starts, axis=0), axis=1)
+    gone = np.linalg.norm(last - starts, axis=1)
+    return float(np.quantile(apart, 0.75, method="nearest")) or float(apart.max()) or float(gone.max()) or 1.0
+
+
+def judged(ends: Ends, problem: Problem, tolerance: float) -> Judged:
+    """Of every end its kind, a word of `KINDS`, and the critical point that it is at."""
     kinds = np.where(ends.finite, "moving", "diverged").astype(object)
+    found = Judged(kinds, ends.theta.copy(), np.zeros(len(kinds)), np.zeros(len(kinds)), np.zeros(len(kinds), bool))
     known = np.flatnonzero(ends.finite)
     if ends.theta.shape[1] > DENSE:
         small = np.linalg.norm(ends.gradient[known], axis=1) <= 1e-3 * ends.steepest
         kinds[known[small]] = "flat"
-        return kinds
+        return found
     theta, slope = ends.theta[known], ends.gradient[known]
-    still = np.abs(slope).max(axis=1, initial=0.0) <= 1e-9 * ends.steepest
-    bent = np.abs(hessians(problem, theta)).max(axis=(1, 2), initial=0.0) * ends.spread
-    kinds[known[still & (bent <= 1e-9 * ends.steepest)]] = "flat"
-    rest, place = _at_rest(problem, theta, slope, ends, tolerance)
-    curvature, directions = _eigen(problem, place)
-    level = _STRAIGHT * np.abs(curvature).max(axis=1, keepdims=True, initial=0.0)
-    down, up = curvature < -level, curvature > level
+    rest, place, here = _at_rest(problem, theta, slope, ends, tolerance)
+    curvature, directions = eigen(problem, place)
+    sharpest = np.abs(curvature).max(axis=1, initial=0.0)
+    level = max(_STRAIGHT, 100 * torch.finfo(problem.layout.dtype).eps) * sharpest
+    down, up = (curvature < -level[:, None]).any(1), (curvature > level[:, None]).any(1)
     # A path that passes near a saddle leaves it again along the directions that bend down; one that stays is on none.
     off = np.einsum("nij,ni->nj", directions, theta - place)
-    stays = np.linalg.norm(np.where(down, off, 0.0), axis=1) <= _STAYS * ends.spread
-    rest &= kinds[known] != "flat"
-    kinds[known[rest & ~down.any(1)]] = "minimum"
-    kinds[known[rest & down.any(1) & stays & up.any(1)]] = "saddle"
-    kinds[known[rest & down.any(1) & stays & ~up.any(1)]] = "maximum"
-    return kinds
+    stays = np.linalg.norm(np.where(curvature < -level[:, None], off, 0.0), axis=1) <= _STAYS * ends.spread
+    kinds[known[rest & ~down]] = "minimum"
+    kinds[known[rest & down & stays & up]] = "saddle"
+    kinds[known[rest & down & stays & ~up]] = "maximum"
+    softest = np.abs(curvature).min(axis=1, initial=np.inf)
+    soft = np.flatnonzero(rest & ~down & up & (softest <= level))  # curvature alone does not tell
+    falls = ~_holds(problem, place[soft], here[soft], sharpest[soft], ends.spread)
+    kinds[known[soft[falls]]] = np.where(stays[soft[falls]], "saddle", "moving")
+    still = np.abs(slope).max(axis=1, initial=0.0) <= 1e-9 * ends.steepest
+    bent = np.abs(eigen(problem, theta)[0]).max(axis=1, initial=0.0) * ends.spread
+    ground = np.flatnonzero(still & (bent <= 1e-9 * ends.steepest))
+    kinds[known[ground]] = _ground(problem, theta[ground], ends.loss[known[ground]], ends.spread)
+    found.isolated[known] = rest & (softest > level)
+    found.sharpest[known] = sharpest
+    found.slack[known] = np.linalg.norm(here, axis=1) / np.maximum(softest, 1e-300)
+    found.place[known] = place
+    return found
+
+
+def _ground(problem: Problem, theta: np.ndarray, loss: np.ndarray, spread: float) -> np.ndarray:
+    """Without gradient and curvature: flat, or at a kink or a point of high order, as the loss around tells."""
+    if not len(theta):
+        return np.empty(0, dtype=object)
+    rise = _around(problem, theta, loss, spread)
+    level = 100 * torch.finfo(problem.layout.dtype).eps * np.abs(loss)[:, None]
+    flat = (np.abs(rise) <= level).mean(axis=1) >= 0.25
+    up, down = (rise > level).any(axis=1), (rise < -level).any(axis=1)
+    return np.select([flat, up & ~down, down & ~up], ["flat", "minimum", "maximum"], "saddle").astype(object)
+
+
+def _around(problem: Problem, theta: np.ndarray, loss: np.ndarray, spread: float) -> np.ndarray:
+    """By how much the loss rises a little beside each point, along axes and random directions."""
+    num_weights = theta.shape[1]
+    ways = np.random.default_rng(0).normal(size=(32, num_weights))
+    ways = np.concatenate([np.eye(num_weights), ways / np.linalg.norm(ways, axis=1, keepdims=True)])
+    ways = _AROUND * spread * np.concatenate([ways, -ways])
+    places = torch.as_tensor((theta[:, None] + ways).reshape(-1, num_weights)).to(problem.theta)
+    values = problem.measure(places, metrics=[]).values["loss"].numpy().reshape(len(theta), -1)
+    return values - loss[:, None]
+
+
+def _holds(problem: Problem, place: np.ndarray, slope: np.ndarray, sharpest: np.ndarray, spread: float) -> np.ndarray:
+    """Whether the loss falls nowhere beside points at which some curvature vanishes, beyond what rounding explains."""
+    if not len(place):
+        return np.empty(0, dtype=bool)
+    value = at(problem, place)[0]
+    rise, step = _around(problem, place, value, spread), _AROUND * spread
+    level = 1e-3 * sharpest * step**2 + 2 * step * np.linalg.norm(slope, axis=1)
+    level += 100 * torch.finfo(problem.layout.dtype).eps * np.abs(value)
+    return (rise >= -level[:, None]).all(axis=1)
 
 
 def hessians(problem: Problem, theta: np.ndarray) -> np.ndarray:
@@ -106,7 +171,7 @@ def at(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return value.double().cpu().numpy(), slope.double().cpu().numpy()
 
 
-def _eigen(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def eigen(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues `(n, w)` and eigenvectors of the Hessians; zero where they are not finite."""
     dense = hessians(problem, theta)
     return np.linalg.eigh(np.where(np.isfinite(dense).all(axis=(1, 2), keepdims=True), dense, 0.0))
@@ -124,8 +189,10 @@ def _newton(curvature: np.ndarray, directions: np.ndarray, slope: np.ndarray) ->
 
 def _at_rest(
     problem: Problem, theta: np.ndarray, slope: np.ndarray, ends: Ends, tolerance: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Whether Newton's iteration makes the gradient vanish within `tolerance` spreads of each point, and where."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whether Newton's iteration makes the gradient vanish within `tolerance` spreads of each point; where; what is
+    left of it there.
+    """
     reach = tolerance * ends.spread
     place, here = theta.copy(), slope.copy()
     exact = 100 * torch.finfo(problem.layout.dtype).eps
@@ -135,13 +202,13 @@ def _at_rest(
         active = np.flatnonzero(near & (np.linalg.norm(here, axis=1) > 1e-3 * gone))
         if active.size == 0:
             break
-        step = _newton(*_eigen(problem, place[active]), here[active])
+        step = _newton(*eigen(problem, place[active]), here[active])
         longest = np.abs(step).max(axis=1, keepdims=True)
         place[active] += step * np.minimum(1.0, 2 * reach / np.maximum(longest, 1e-300))  # further is too far anyway
         here[active] = np.nan_to_num(at(problem, place[active])[1], nan=np.inf)
     near = np.linalg.norm(place - theta, axis=1) <= reach
     rest = near & (np.linalg.norm(here, axis=1) <= gone)
-    return rest, np.where(rest[:, None], place, theta)
+    return rest, np.where(rest[:, None], place, theta), np.where(rest[:, None], here, 0.0)
 
 
 def _settled(problem: Problem, theta: np.ndarray, steps: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 
 from thalweg import schema
-from thalweg.measures.request import Request
+from thalweg.measures.request import Request, subspace_id
 from thalweg.problem import Plan, Problem
 from thalweg.problem.protocol import Measurement
 from thalweg.store import Grid, provenance
@@ -182,6 +182,7 @@ def attrs_of(request: Request, layout: Layout) -> dict[str, Any]:
         "coordinates": list(request.subspace.dims),
         "origin": "model" if stands else "another point",
         "subspace": json.dumps(info),
+        "subspace_id": subspace_id(request.subspace),
         "engine": layout.plan.to_json(),
         "seconds_per_point": layout.seconds,
         **provenance(

@@ -10,23 +10,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 import xarray as xr
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
-from scipy.spatial import cKDTree
-from scipy.spatial.distance import pdist, squareform
 
 from thalweg import schema
-from thalweg.measures.ends import DENSE, KINDS, Ends, ends_of, kinds_of
+from thalweg.measures.ends import DENSE, KINDS, Ends, Judged, ends_of, judged
+from thalweg.measures.groups import groups
 from thalweg.problem import Problem
 
 Branches = Mapping[str, tuple[str, Callable[[np.ndarray], np.ndarray]]]
 Side = Callable[[np.ndarray], np.ndarray]
 Label = tuple[str, str]
-_NEIGHBOURS, _TREE = 12, 3000
-_BETWEEN = np.linspace(0.0, 1.0, 11)[1:-1]
-_LOW = 0.01  # of the drop of the loss: what is no barrier
 _SLOW, _FLOOR = 0.2, 1e-3  # of the rate to come: a plateau; of the excess at the start: as good as gone
 
 
@@ -54,8 +47,9 @@ def outcomes(
         A function from weights `(n, num_weights)` to whole numbers, one for each side of a barrier. `crossings` counts
         its changes along each path.
     tolerance
-        How far a critical point may be, in units of the spread of the starts (root of the mean squared distance from
-        their mean), for an end to be at rest. An end on a saddle or a maximum must not be off it along a direction that
+        How far a critical point may be, in units of the spread of the starts (the distance from their middle
+        within which three of four lie),
+        for an end to be at rest. An end on a saddle or a maximum must not be off it along a direction that
         bends down, or it would leave.
     settle
         For stochastic and noisy descents, which never rest: judge the ends after so many steps of plain gradient
@@ -77,6 +71,7 @@ def outcomes(
 
     Examples
     --------
+    >>> import torch
     >>> from thalweg import FunctionProblem
     >>> from thalweg.measures import descend
     >>> problem = FunctionProblem(lambda x, y: (x**2 - 1) ** 2 + y**2)
@@ -98,8 +93,7 @@ def outcomes(
         raise ValueError(f"settle={settle!r}; expected a whole number of steps from 0.")
     _check_branches(branches or {})
     ends = ends_of(paths, problem, settle)
-    kinds = kinds_of(ends, problem, tolerance)
-    labels = _named(ends, kinds, problem, branches or {})
+    labels = _named(ends, judged(ends, problem, tolerance), problem, branches or {})
     known = list(branches or {})
     place = {name: k for k, name in enumerate(known)}
     # An order that does not hang on the counts: the same branch has the same colour in every picture.
@@ -151,8 +145,9 @@ def _check_branches(branches: Branches) -> None:
             )
 
 
-def _named(ends: Ends, kinds: np.ndarray, problem: Problem, branches: Branches) -> list[Label]:
+def _named(ends: Ends, found: Judged, problem: Problem, branches: Branches) -> list[Label]:
     """(kind, name) of every end: the names known on paper first, then by what belongs together."""
+    kinds = found.kinds
     labels: list[Label | None] = [None] * len(kinds)
     finite = np.flatnonzero(ends.finite)
     for name, (kind, holds) in branches.items():
@@ -168,17 +163,17 @@ def _named(ends: Ends, kinds: np.ndarray, problem: Problem, branches: Branches) 
     for kind in ("minimum", "saddle", "maximum", "flat"):
         members = np.array([k for k, found in enumerate(kinds) if found == kind], dtype=int)
         if any(labels[k] is None for k in members):
-            _name_groups(labels, members, kind, ends, problem)
+            _name_groups(labels, members, ends, found, problem)
     plain = {"moving": "still moving", "diverged": "diverged"}
     return [label or (kind, plain[kind]) for label, kind in zip(labels, kinds, strict=True)]
 
 
-def _name_groups(labels: list[Label | None], members: np.ndarray, kind: str, ends: Ends, problem: Problem) -> None:
+def _name_groups(labels: list[Label | None], members: np.ndarray, ends: Ends, found: Judged, problem: Problem) -> None:
     """Name the ends of one kind that have no name yet: as others of their group, or by where the group lies."""
-    groups = _groups(ends.theta[members], ends.loss[members], problem, ends)
+    number, kind = groups(members, ends, found, problem), str(found.kinds[members[0]])
     nameless = []
-    for group in np.unique(groups):
-        inside = members[groups == group]
+    for group in np.unique(number):
+        inside = members[number == group]
         known = [label for k in inside if (label := labels[k]) is not None]
         if known:
             common = max(set(known), key=known.count)
@@ -186,62 +181,41 @@ def _name_groups(labels: list[Label | None], members: np.ndarray, kind: str, end
                 labels[k] = labels[k] or common
         else:
             nameless.append(inside)
-    depth = [round(float(ends.loss[inside].min()), 9) for inside in nameless]
+    depth = _ranked([float(ends.loss[inside].min()) for inside in nameless])
     order = sorted(range(len(nameless)), key=lambda g: (depth[g], -nameless[g].size))
     taken: set[str] = set()
     for place, g in enumerate(order):
-        name = _group_name(ends.theta[nameless[g]], kind, ends, place, len(nameless))
+        name = _group_name(found.place[nameless[g]], kind, ends, place, len(nameless))
         name = f"{name} ({place + 1})" if name in taken else name
         taken.add(name)
         for k in nameless[g]:
             labels[k] = (kind, name)
 
 
-def _group_name(theta: np.ndarray, kind: str, ends: Ends, place: int, among: int) -> str:
+def _ranked(depth: list[float]) -> list[int]:
+    """Ranks of the losses, equal for those that differ by less than a millionth of their range."""
+    between = max(depth, default=0.0) - min(depth, default=0.0)
+    ranks = np.zeros(len(depth), dtype=int)
+    order = np.argsort(depth, kind="stable")
+    ranks[order[1:]] = np.cumsum(np.diff(np.array(depth)[order]) > 1e-6 * between)
+    return ranks.tolist()
+
+
+def _group_name(place: np.ndarray, kind: str, ends: Ends, number: int, among: int) -> str:
     """By the place of a group that lies in one, of few weights; else a number."""
-    num_weights = theta.shape[1]
+    num_weights = place.shape[1]
     word = "stationary" if kind == "flat" and num_weights > DENSE else {"flat": "flat region"}.get(kind, kind)
-    middle = np.median(theta, axis=0)
-    near = np.sqrt(((theta - middle) ** 2).sum(1).mean()) <= 0.1 * ends.spread
-    if num_weights <= 3 and near and kind != "flat":
-        return f"{word} at ({', '.join(_rounded(float(x), ends.spread) for x in middle)})"
-    return f"{word} {place + 1}" if among > 1 else word
+    middle = np.median(place, axis=0)
+    apart = np.linalg.norm(place - middle, axis=1)
+    if num_weights <= 3 and np.sqrt((apart**2).mean()) <= 0.1 * ends.spread and kind != "flat":
+        return f"{word} at ({', '.join(_rounded(float(x), ends.spread) for x in place[apart.argmin()])})"
+    return f"{word} {number + 1}" if among > 1 else word
 
 
 def _rounded(x: float, spread: float) -> str:
     """Three digits, or as many as tell places apart that are a hundredth of the spread from each other."""
     x = round(x, int(np.ceil(2.5 - np.log10(max(spread, 1e-300))))) + 0.0
     return f"{x:.{max(3, int(np.ceil(np.log10(max(abs(x) / spread, 1e-9)))) + 2)}g}"
-
-
-def _groups(theta: np.ndarray, loss: np.ndarray, problem: Problem, ends: Ends) -> np.ndarray:
-    """Number of the group of each point: connected by chains of neighbours without a barrier between them."""
-    if len(theta) == 1:
-        return np.zeros(1, dtype=int)
-    unique, place = np.unique(np.round(theta / (1e-4 * ends.spread)), axis=0, return_inverse=True)
-    place = place.reshape(-1)
-    first = np.array([np.flatnonzero(place == k)[0] for k in range(len(unique))])
-    points, value = theta[first], loss[first]
-    if len(points) == 1:
-        return np.zeros(len(theta), dtype=int)
-    a, b = _edges(points)
-    way = points[a][:, None] * (1 - _BETWEEN[:, None]) + points[b][:, None] * _BETWEEN[:, None]
-    between = problem.measure(torch.as_tensor(way.reshape(-1, points.shape[1])).to(problem.theta), metrics=[])
-    heights = between.values["loss"].numpy().reshape(len(a), -1).max(axis=1)
-    flat = heights - np.maximum(value[a], value[b]) <= _LOW * ends.drop
-    joined = coo_matrix((np.ones(flat.sum()), (a[flat], b[flat])), shape=(len(points),) * 2)
-    return connected_components(joined, directed=False)[1][place]
-
-
-def _edges(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of nearest neighbours, and the shortest tree through all points, so that no crowd is left alone."""
-    near = np.asarray(cKDTree(points).query(points, k=min(_NEIGHBOURS, len(points) - 1) + 1)[1])[:, 1:]
-    pairs = np.stack([np.repeat(np.arange(len(points)), near.shape[1]), near.ravel()])
-    some = np.unique(np.linspace(0, len(points) - 1, min(len(points), _TREE)).astype(int))
-    tree = minimum_spanning_tree(squareform(pdist(points[some]))).tocoo()
-    pairs = np.concatenate([pairs, some[np.stack([tree.row, tree.col])]], axis=1)
-    pairs = np.unique(np.sort(pairs, axis=0), axis=1)
-    return pairs[0], pairs[1]
 
 
 def _crossings(theta: np.ndarray, side: Side) -> np.ndarray:

@@ -80,14 +80,10 @@ def need_problem(problem: Any) -> None:
 
 def fingerprint(request: Request, grid: Asked) -> dict[str, Any]:
     """Everything that determines the numbers."""
-    subspace = request.subspace
-    digest = hashlib.sha256()
-    for array in subspace.arrays():
-        digest.update(array.detach().cpu().double().numpy().tobytes())
     return {
         **request.problem.identity(),
-        "subspace": digest.hexdigest()[:16],
-        "dims": list(subspace.dims),
+        "subspace": subspace_id(request.subspace),
+        "dims": list(request.subspace.dims),
         **grid.facts(),
         "metrics": list(request.metrics) if request.metrics is not None else "all",
         "num_examples": request.num_examples,
@@ -96,6 +92,14 @@ def fingerprint(request: Request, grid: Asked) -> dict[str, Any]:
         "per_example": request.per_example,
         "gradient": request.gradient,
     }
+
+
+def subspace_id(subspace: Subspace) -> str:
+    """Hash of a subspace's origin and directions (or bends): what is drawn together must lie in the same one."""
+    digest = hashlib.sha256()
+    for array in subspace.arrays():
+        digest.update(array.detach().cpu().double().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _accepted(problem: Problem) -> list[str]:

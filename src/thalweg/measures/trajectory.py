@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 
 from thalweg import schema
+from thalweg.measures.request import subspace_id
 from thalweg.problem import Problem
 from thalweg.store import provenance
 from thalweg.subspaces import Box, Plane
@@ -140,7 +141,13 @@ def project_trajectory(trajectory: xr.Dataset, plane: Box, problem: Problem | No
             "distance": ("step", distance, {"role": "distance", "long_name": "distance from the plane", "units": "1"}),
         },
         {"step": trajectory["step"]},
-        {"kind": "path", "coordinates": list(plane.dims), "length": _length(theta), **provenance()},
+        {
+            "kind": "path",
+            "coordinates": list(plane.dims),
+            "subspace_id": subspace_id(plane),
+            "length": _length(theta),
+            **provenance(),
+        },
     )
     if "learning_rate" in trajectory:
         path["learning_rate"] = trajectory["learning_rate"]
@@ -160,7 +167,7 @@ def _project_descent(descent: xr.Dataset, plane: Box) -> xr.Dataset:
     positions: dict[str, Any] = {dim: (dims, coords[..., k], {"role": "position"}) for k, dim in enumerate(plane.dims)}
     positions["distance"] = (dims, place.distance.cpu().numpy(), about)
     found = descent.assign(positions)
-    return schema.check(found.assign_attrs(coordinates=list(plane.dims)))
+    return schema.check(found.assign_attrs(coordinates=list(plane.dims), subspace_id=subspace_id(plane)))
 
 
 def _centre(theta: xr.DataArray, center: Center) -> np.ndarray:

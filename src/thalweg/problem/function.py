@@ -169,22 +169,27 @@ class FunctionProblem:
 
     def identity(self) -> dict[str, Any]:
         """Hash of the function's values at a few fixed points, and of where the problem stands."""
-        generator = torch.Generator().manual_seed(0)
-        probes = torch.randn(64, self.num_weights, generator=generator, dtype=torch.float64)
-        with torch.no_grad():
-            seen = [self._evaluate(name, probes).double().cpu().numpy().tobytes() for name in self._functions]
-        digest = hashlib.sha256(b"".join(seen)).hexdigest()[:16]
+        digest = self._digest(list(self._functions))
         weights = hashlib.sha256(self._theta.double().cpu().numpy().tobytes()).hexdigest()[:16]
         return {"function": digest, "weights": weights, "quantities": ", ".join(self._functions)}
 
     def provenance(self) -> dict[str, Any]:
-        """Name of the function, dtype and device."""
+        """Name and hash of the function, dtype and device."""
         return {
             "model": getattr(self._functions["loss"], "__name__", "function").replace("<lambda>", "function"),
+            "function": self._digest(["loss"]),
             "num_weights": self.num_weights,
             "dtype": str(self.layout.dtype).removeprefix("torch."),
             "device": str(self.device),
         }
+
+    def _digest(self, names: list[str]) -> str:
+        """Hash of values at a few fixed points."""
+        generator = torch.Generator().manual_seed(0)
+        probes = torch.randn(64, self.num_weights, generator=generator, dtype=torch.float64)
+        with torch.no_grad():
+            seen = [self._evaluate(name, probes).double().cpu().numpy().tobytes() for name in names]
+        return hashlib.sha256(b"".join(seen)).hexdigest()[:16]
 
     def units(self, name: str) -> str:
         """A written landscape has no unit."""
