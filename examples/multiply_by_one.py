@@ -2,7 +2,8 @@
 
 The loss (1 - t1 t2)² of the linear network t2 · t1 · x at x = 1, its two branches of solutions, its saddle, and what
 becomes of starts on the unit circle. Run it: `python examples/multiply_by_one.py`. It writes `multiply_by_one.html`,
-the film `multiply_by_one.mp4` (and `.gif`), `multiply_by_one_losses.png`, and takes under a minute.
+the film `multiply_by_one.mp4` (and `.gif`), `multiply_by_one_losses.png`, and takes under a minute. The films need the
+extra `films`: `pip install ".[films]"`.
 """
 
 import numpy as np

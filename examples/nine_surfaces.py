@@ -2,11 +2,12 @@
 
 Each is drawn in three dimensions, and with gradient descent from a grid of starts. Run it:
 `python examples/nine_surfaces.py`. It writes `nine_surfaces/l0.html` ... `l8.html` and `.png`, three random fields to
-turn, prints where the descents ended, and takes about a minute.
+turn, prints where the descents ended, and takes about a minute. It needs no extras.
 """
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import thalweg as tw
@@ -15,19 +16,18 @@ from thalweg.landscapes import gaussian_field, landscape
 torch.set_num_threads(1)
 folder = Path("nine_surfaces")
 folder.mkdir(exist_ok=True)
-starts = tw.grid_starts(1.5, 16)
 
 for k in range(9):
     shown = landscape(f"l{k}")
     problem = shown.problem()
     plane = tw.coordinate_plane(problem)
-    surface = tw.gradient_field(problem, plane, extent=1.5, points=50)
+    surface = tw.gradient_field(problem, plane, extent=shown.extent, points=50)
+    starts = tw.grid_starts(shown.extent, 16)
     paths = tw.descend(problem, starts, lambda w: torch.optim.SGD(w, lr=0.05), steps=300)
     paths = tw.project_trajectory(tw.outcomes(paths, problem), plane)
-    names = paths.outcome.attrs["names"]
-    counts = [int((paths.outcome == i).sum()) for i in range(len(names))]
-    told = ", ".join(f"{n} {name}" for n, name in zip(counts[:4], names[:4], strict=True))
-    print(f"{shown.name}  {shown.formula:55} {told}{', ...' if len(names) > 4 else ''}")
+    names, counts = paths.outcome.attrs["names"], np.bincount(paths.outcome)
+    print(f"{shown.name}  {shown.formula}")
+    print("    " + "; ".join(f"{counts[i]} {names[i]}" for i in np.argsort(-counts, kind="stable")))
     title = f"{shown.title}: {shown.formula}"
     turned = tw.figures.surface(surface, "loss", descent=paths, title=title)
     tw.figures.save(turned, folder / f"{shown.name}.html")

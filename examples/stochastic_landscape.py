@@ -3,7 +3,8 @@
 The smallest perceptron w1·max(w2·x, 0) is fitted to y = 2x + noise by stochastic descent, one example at a time. Each
 step follows the landscape of its own example; training minimises their mean; what one wants is the expectation. Run it:
 `python examples/stochastic_landscape.py`. It writes `stochastic_landscape.mp4` and `.png`, the film to move by hand
-`stochastic_landscape.html`, its linear twin `stochastic_linear.html`, and takes about a minute.
+`stochastic_landscape.html`, its linear twin `stochastic_linear.html`, and takes about a minute. The `.mp4` needs the
+extra `films`: `pip install ".[films]"`.
 """
 
 import numpy as np

@@ -190,12 +190,40 @@ def test_show_draws_and_export_writes(here):
         (("surface", "mine.py:make_buggy"), "unexpected keyword argument 'los' (TypeError in mine.py, line"),
         (("surface", "mine.py:make_problem", "--threads", "0"), "greater than or equal to 1"),
         (("surface", "mine.py:make_problem", "--store", "/proc/no/x.zarr"), "No such file or directory"),
+        (("demo", "--lr", "0.1"), "--lr 0.1 came without --landscape"),
+        (("demo", "--steps", "5"), "--steps 5 came without --landscape"),
+        (("demo", "--landscape", "l0", "--lr", "-1"), "The learning rate is -1, and a positive number is needed"),
+        (("demo", "--landscape", "l0", "--steps", "0"), "The number of steps is 0"),
+        (("demo", "--landscape", "nowhere"), "There is no landscape 'nowhere'."),
+        (("demo", "--landscape", "l0", "--out", "mine.py"), "mine.py is a file, and a folder is needed"),
+        (("demo", "--out", "mine.py"), "mine.py is a file, and a folder is needed"),
         (("show", "no.zarr"), "There is no study no.zarr"),
         (("export", "mine.py", "x", "x.nc"), "mine.py"),
     ],
 )
 def test_a_command_that_cannot_work_says_why_in_a_line(words, said):
+    before = sorted(Path.cwd().iterdir())
     assert said in refused(*words)
+    left = [path for path in Path.cwd().iterdir() if path not in before and path.name != "__pycache__"]
+    assert left == [] or words[0] != "demo"
+
+
+@pytest.mark.usefixtures("here")
+def test_an_error_of_a_private_class_is_told_by_a_public_name():
+    text = "class _Mine(ValueError):\n    pass\n\ndef make_problem():\n    raise _Mine('no')\n"
+    Path("private.py").write_text(text)
+    assert "no (ValueError in private.py, line 5" in refused("surface", "private.py:make_problem")
+
+
+@pytest.mark.usefixtures("here")
+def test_the_demo_of_a_landscape_goes_into_a_folder_of_its_name():
+    output = run("demo", "--landscape", "L0", "--steps", "20", "--lr", "0.2")
+    assert Path("thalweg-demo-l0/report.html").exists()
+    assert "Critical points: 1 minimum" in output
+    descent = tw.load("thalweg-demo-l0/study.zarr", "descent/sgd")
+    assert descent.attrs["steps"] == 20
+    assert set(descent.learning_rate.values) == {0.2}
+    assert "already holds" in refused("demo", "--landscape", "l0")
 
 
 @pytest.mark.usefixtures("here")

@@ -56,18 +56,25 @@ class BatchNorm(StrEnum):
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option("--out", help="Where the study and the report go.")] = Path("thalweg-demo"),
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the study and the report; thalweg-demo, or thalweg-demo-NAME."),
+    ] = None,
     landscape: Annotated[
         str | None, typer.Option(help="A landscape written down instead, such as multiply-by-one; `list` names all.")
     ] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="With --landscape: the learning rate of plain gradient descent.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="With --landscape: its number of steps.")] = None,
     seed: Annotated[int, typer.Option(help="Of the network, the batches and the directions.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads; small networks are fastest on one.")] = 1,
 ) -> None:
     """Train a small network on real digits, measure its loss surface and its path, write a report.
 
     With `--landscape NAME`: the surface and the gradient of a function of two weights, its critical points, and
-    descents from everywhere. Takes about half a minute. Leaves `study.zarr` (the numbers) and `report.html` (the
-    pictures, one self-contained page).
+    descents from everywhere; `--lr` and `--steps` change the pace of plain gradient descent. Takes about half a
+    minute. Leaves `study.zarr` (the numbers) and `report.html` (the pictures, one self-contained page).
     """
     began = time.perf_counter()
     with _explained():
@@ -75,9 +82,9 @@ def demo(
         if landscape == "list":
             _list_landscapes()
             return
-        if (folder / "study.zarr").exists():
-            raise FileExistsError(f"{folder} already holds a study. Choose another folder with --out, or remove it.")
-        made = _made(landscape, folder, seed)
+        if landscape is None:
+            _refuse_pace(lr, steps)
+        made = _made(landscape, folder, seed, lr, steps)
     out.print(f"Done in {time.perf_counter() - began:.0f} s.")
     out.print(f"  report  {escape(str(made.page.resolve()))}")
     out.print(f"  study   {escape(str(made.study.resolve()))}")
@@ -213,7 +220,17 @@ def _list_landscapes() -> None:
         out.print(escape(f"  {name:18} {shown.title}: {shown.formula}"))
 
 
-def _made(landscape: str | None, folder: Path, seed: int) -> Any:
+def _refuse_pace(lr: float | None, steps: int | None) -> None:
+    """`--lr` and `--steps` belong to a landscape's demo."""
+    for option, value in (("--lr", lr), ("--steps", steps)):
+        if value is not None:
+            raise ValueError(
+                f"{option} {value:g} came without --landscape; it is the pace of descent on a landscape. Add "
+                "--landscape NAME (`--landscape list` names all), or leave it out."
+            )
+
+
+def _made(landscape: str | None, folder: Path | None, seed: int, lr: float | None, steps: int | None) -> Any:
     """The demo of a network, or of a written landscape."""
 
     def say(text: str) -> None:
@@ -221,11 +238,14 @@ def _made(landscape: str | None, folder: Path, seed: int) -> Any:
 
     if landscape is not None:
         from thalweg.apps.landscape import landscape_demo
+        from thalweg.landscapes import landscape as named
 
-        return landscape_demo(landscape, folder, seed=seed, say=say)
+        name = named(landscape).name
+        folder = folder or Path(f"thalweg-demo-{name}")
+        return landscape_demo(name, folder, seed=seed, lr=lr, steps=steps, say=say)
     from thalweg.apps.demo import demo as run
 
-    return run(folder, seed=seed, say=say)
+    return run(folder or Path("thalweg-demo"), seed=seed, say=say)
 
 
 def _standing(problem: Any, checkpoint: Path | None, batch_norm: BatchNorm | None) -> Any:
@@ -393,12 +413,13 @@ def _explained() -> Iterator[None]:
 
 def _place(error: Exception) -> str:
     """Where in the user's own code an error arose, if it did; our own refusals need no place."""
+    kind = next(c.__name__ for c in type(error).__mro__ if not c.__name__.startswith("_"))
     own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
     ours = isinstance(error, ValueError) and not own
     if own:
-        return f" ({type(error).__name__} in {Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name})"
+        return f" ({kind} in {Path(own[-1].filename).name}, line {own[-1].lineno}, in {own[-1].name})"
     plain = ours or isinstance(error, (TypeError, KeyError, OSError, ModuleNotFoundError))
-    return "" if plain else f" ({type(error).__name__}; THALWEG_TRACEBACK=1 shows where)"
+    return "" if plain else f" ({kind}; THALWEG_TRACEBACK=1 shows where)"
 
 
 def _is_users(file: str) -> bool:

@@ -252,7 +252,7 @@ def test_what_cannot_be_filmed_is_refused_with_what_is_needed():
         ),
         ((figures.risk, RISKS), {"steps": [5]}, "at least two steps, and 1 step, 5 came"),
         ((figures.risk, RISKS), {"steps": []}, "at least two steps, and none came"),
-        ((figures.risk, RISKS), {"fps": 0}, "fps=0 is no speed"),
+        ((figures.risk, RISKS), {"fps": 0}, "fps=0 cannot be; pass a positive number of frames in a second"),
         ((figures.risk, RISKS), {"backend": "bokeh"}, "Unknown backend 'bokeh'"),
     ]
     for k, (called, arguments, words) in enumerate(cases):

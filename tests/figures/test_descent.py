@@ -248,3 +248,31 @@ def test_a_profile_needs_descents_over_its_own_coordinate(line):
     _, runs = line_problem()
     with pytest.raises(ValueError, match=r"lacks the coordinates \['alpha'\] of the surface; it has \['t'\]"):
         figures.profile(line, descent=runs)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("told", [True, False])
+def test_descents_that_all_diverge_show_how_they_rise(count, told):
+    runs = descents.descend([[1.9, 1.8], [-2.0, -1.9], [1.5, 1.7]][:count], lr=1.0, steps=100, told=told)
+    shown, found = prepared(runs)
+    said = "The only start diverged" if count == 1 else "All 3 starts diverged"
+    assert shown.subtitle.endswith(said)
+    panel = shown.panels[0]
+    first = runs["loss"].values[:, 0]
+    assert panel.log == (count == 3)  # two decades or four
+    assert panel.ylim[0] < first.min() <= first.max() < panel.ylim[1] < 1e7 * first.max()
+    seen = np.isfinite(runs["loss"].values).sum(axis=1).max()
+    assert 0 < panel.xlim[1] <= seen
+    assert sum(s.lost.shape[1] for s in found) == count
+    assert all(np.ptp(y) > 0 for s in found for _, y in curves(s))
+    drawn(descent(runs, backend="matplotlib"))
+    assert descent(runs, step=50).layout.yaxis.range == descent(runs).layout.yaxis.range
+
+
+def test_a_long_tail_does_not_hide_the_decades_at_the_start():
+    """Rosenbrock: from thousands to one in a few updates, then slowly along the valley."""
+    runs = descents.circle(3, steps=400, told=False)
+    fall = 1 + 4000 * np.exp(-np.arange(401.0)) + 3 * np.exp(-np.arange(401) / 300)
+    runs["loss"][:] = np.tile(fall, (3, 1))
+    assert prepared(runs)[0].panels[0].log
+    assert not prepared(runs.assign(loss=runs["loss"] - 2.5))[0].panels[0].log  # some are negative

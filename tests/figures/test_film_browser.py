@@ -58,6 +58,18 @@ def test_play_runs_to_the_end_and_the_controls_overlap_nothing(tmp_path, open_pa
     assert shown.complaints == []
 
 
+def test_play_and_pause_complain_about_nothing(tmp_path, open_page):
+    film = figures.animate(figures.risk, RISKS, descent=RUN, steps=STEPS, fps=4)
+    shown = open_page(figures.save(film, tmp_path / "film.html"))
+    play, pause = (shown.page.locator(".updatemenu-button", has_text=word) for word in ("Play", "Pause"))
+    for button in (play, pause, play, play, pause, pause):  # broken off, and broken off again
+        button.click()
+        shown.page.wait_for_timeout(300)
+    slide(shown.page, 0.4)
+    assert shown.page.locator(".js-plotly-plot").evaluate(STATE)["active"] == 2
+    assert shown.complaints == []
+
+
 def _overlap(a, b):
     apart = a["x"] + a["width"] <= b["x"] + 1 or b["x"] + b["width"] <= a["x"] + 1
     return not (apart or a["y"] + a["height"] <= b["y"] + 1 or b["y"] + b["height"] <= a["y"] + 1)

@@ -102,3 +102,23 @@ def test_what_cannot_be_drawn_is_refused():
         figures.fit(fit(starts=(0.0, 1.0, 2.0, 3.0, 4.0)))
     with pytest.raises(ValueError, match="Step 26 is not recorded; the nearest is 25"):
         figures.fit(DS, step=26)
+
+
+@pytest.mark.parametrize("weights", [1, 4, 40])
+def test_many_starts_and_weights_have_a_legend_that_fits_the_page(weights):
+    ds = fit(starts=(0.5, 6.0, -3.25, 4.125), weights=("θ",))
+    theta = np.repeat(ds["theta"].values, weights, axis=2)
+    ds = ds.drop_vars("theta").assign(theta=(("start", "step", "weight"), theta))
+    ds.attrs["weights"] = [f"weight {k}" for k in range(weights)]
+    labels = [curve.label for curve in figures.fit(ds, backend="none").curves]
+    if weights == 40:
+        assert labels == [f"start {k}" for k in range(4)]
+    figure = figures.fit(ds, backend="matplotlib")
+    figure.savefig(io.BytesIO(), format="png", dpi=60)  # warnings are errors
+    (key,) = figure.legends
+    assert [t.get_text() for t in key.get_texts()] == ["data", "truth", *labels]
+    box, page = key.get_window_extent(), figure.bbox
+    assert 0 <= box.x0 < box.x1 <= page.width
+    assert box.y0 >= 0
+    assert not any(box.overlaps(axes.get_tightbbox()) for axes in figure.axes)
+    assert figures.fit(ds).layout.margin.t >= 124

@@ -91,7 +91,18 @@ def test_importing_figures_needs_no_torch_no_measures_and_no_drawing_library():
 def test_the_public_names_are_these():
     from thalweg import figures
 
-    drawn = ["contour", "descent", "fit", "linear_approximation", "path", "profile", "risk", "surface"]
+    drawn = [
+        "contour",
+        "critical_points",
+        "descent",
+        "fit",
+        "linear_approximation",
+        "path",
+        "picture",
+        "profile",
+        "risk",
+        "surface",
+    ]
     assert figures.__all__ == sorted([*drawn, "animate", "save", "theme"])
     assert all(hasattr(figures, name) for name in figures.__all__)
 

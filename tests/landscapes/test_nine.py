@@ -99,3 +99,12 @@ def test_random_hills_have_the_height_and_extent_asked_for():
     np.testing.assert_allclose(high(x, x), 3 * low(x, x), rtol=1e-9, atol=1e-12)
     with pytest.raises(ValueError, match=r"extent=200.*at most 128"):
         nine.l8(extent=200)
+
+
+def test_short_steps_end_hopping_over_the_cliff_and_not_at_its_lowest_point():
+    """On l6 both bowls' centres, (0, 0) and (0, -1/2), lie beyond the edge; their chord meets it at (0, -1/4)."""
+    theta = np.random.default_rng(0).uniform(-1.5, 1.5, (200, 2))
+    for _ in range(2000):
+        x, y = theta.T
+        theta = theta - 0.01 * np.stack([2 * x, 2 * y + (x <= y + 0.25)], axis=1)
+    assert np.abs(theta - (0.0, -0.25)).max() < 0.02

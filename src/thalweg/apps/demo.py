@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from thalweg.apps.place import new_study
 from thalweg.apps.report import report
 from thalweg.landscapes import digits, small_cnn
 from thalweg.measures import loss_surface, principal_plane, project_trajectory
@@ -37,10 +38,10 @@ def demo(
 
     Raises
     ------
-    FileExistsError
-        If the folder holds a study already.
+    FileExistsError, NotADirectoryError
+        If the folder holds a study already, or is a file.
     """
-    study = Path(folder) / "study.zarr"
+    study = new_study(folder)
     train, test = digits(seed=seed)
     model = small_cnn(seed=seed)
     recorder = Recorder(study)
@@ -65,7 +66,7 @@ def demo(
         f"{first + second:.1%} of the path's variance"
     )
     save(project_trajectory(trajectory, plane, problem), study, "path/principal")
-    page = report(study, Path(folder) / "report.html", title="A convolutional network learns to read digits")
+    page = report(study, study.with_name("report.html"), title="A convolutional network learns to read digits")
     return Demo(study, page, float(reached["accuracy"][0]), float(reached["test_accuracy"][0]))
 
 

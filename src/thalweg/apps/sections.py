@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -17,6 +17,7 @@ from thalweg.apps import words, words_descent
 
 Results = dict[str, xr.Dataset]
 Part = tuple[str, str, str]
+_SPAN = 200.0  # of the losses, from the 5th to the 95th percentile: a map takes logarithms
 _CONFIG = {"displaylogo": False, "responsive": True}
 
 
@@ -108,6 +109,8 @@ def _landscape_pictures(ds: xr.Dataset, critical: xr.Dataset | None) -> list[go.
         "curves": solutions(ds),
         "region": _regions(ds) or None,
         "field": field,
+        "points": None if critical is None else _kinks(critical),
+        "log": _log(ds),
     }
     pictures.append(figures.contour(_only(ds, "loss", keep=_regions(ds)), title="What is known of it", **known))
     return pictures
@@ -130,6 +133,23 @@ def _apart(critical: xr.Dataset) -> xr.Dataset:
     names = critical["type"].attrs["names"]
     single = [k for k, kind in enumerate(critical["type"].values) if not names[int(kind)].startswith("degenerate")]
     return critical.isel(point=single)
+
+
+def _kinks(critical: xr.Dataset) -> dict[str, list[float]] | None:
+    """Places of the known minima at kinks and jumps, by what is written beside them."""
+    known = words_descent.kinks(critical)
+    many = len(known) > 1
+    return {f"{p['type']}, not smooth{f' ({k + 1})' if many else ''}": p["at"] for k, p in enumerate(known)} or None
+
+
+def _log(ds: xr.Dataset) -> bool | Literal["auto"]:
+    """Maps of a landscape show its valleys: by curves of solutions, or else by logarithms where losses span decades."""
+    loss = ds["loss"].values
+    loss = loss[np.isfinite(loss)]
+    if solutions(ds) or not loss.size or loss.min() < 0:
+        return "auto"
+    low, high = np.percentile(loss, [5, 95])
+    return True if low > 0 and high / low > _SPAN else "auto"
 
 
 def _regions(ds: xr.Dataset) -> list[str]:
@@ -155,8 +175,9 @@ def _critical_points(name: str, results: Results) -> tuple[str, list[str], list[
     ds = results[name]
     ground = results.get(_on(ds) or "")
     pictures = []
-    if ground is not None:
+    if ground is not None and (ds.sizes["point"] or words_descent.kinks(ds)):
         options: dict[str, Any] = {"critical": ds, "curves": solutions(ground), "title": "Critical points"}
+        options["points"] = _kinks(ds)
         pictures = [figures.surface(_only(ground, "loss"), **options)]
     return "Critical points", words_descent.critical_points(ds), pictures
 
@@ -167,10 +188,15 @@ def _descent(name: str, results: Results) -> tuple[str, list[str], list[go.Figur
     pictures = []
     heading = str(ds.attrs.get("title") or f"Descent from {ds.sizes['start']:,} starts")
     if ground is not None and "coordinates" in ds.attrs:
-        plain = _only(ground, "loss")
+        plain, critical = _only(ground, "loss"), _critical(str(_on(ds)), results)
+        known: dict[str, Any] = {
+            "curves": solutions(ground),
+            "points": None if critical is None else _kinks(critical),
+            "log": _log(ground),
+        }
         pictures = [
             figures.surface(plain, descent=ds, title=heading),
-            figures.contour(plain, descent=ds, curves=solutions(ground), title=heading),
+            figures.contour(plain, descent=ds, title=heading, **known),
         ]
     return heading, words_descent.descent(ds), [*pictures, figures.descent(ds)]
 
@@ -220,7 +246,7 @@ def _provenance(dataset: xr.Dataset) -> str:
     rows = "".join(
         f"<tr><th>{html.escape(key.replace('_', ' '))}</th><td>{html.escape(_told(value))}</td></tr>"
         for key, value in sorted(dataset.attrs.items())
-        if key not in ("kind", "title", "about", "request", "block", "solutions", "order")
+        if key not in ("kind", "title", "about", "request", "block", "solutions", "order", "kinks")
     )
     return f"<table>{rows}</table>"
 

@@ -47,9 +47,17 @@ def trajectory(ds: xr.Dataset) -> list[str]:
 
 
 def number(value: float) -> str:
-    """A number for prose: three significant digits."""
+    """A number for prose: three significant digits.
+
+    Examples
+    --------
+    >>> number(0.12345), number(2509.3), number(1.5e-7)
+    ('0.123', '2,510', '1.5e-07')
+    """
     if not np.isfinite(value):
         return "not finite"
+    if 1e3 <= abs(value) < 1e5:
+        return f"{float(f'{value:.3g}'):,.0f}"
     return f"{value:.3g}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.1e}"
 
 

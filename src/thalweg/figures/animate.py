@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from thalweg.figures import steps as record
-from thalweg.figures.backend import BACKENDS, Backend
+from thalweg.figures.backend import BACKENDS, Backend, positive
 
 MOST_FRAMES = 101
 
@@ -113,8 +113,7 @@ def animate(
     """
     if backend not in BACKENDS:
         raise ValueError(f"Unknown backend {backend!r}; expected one of {', '.join(BACKENDS)}.")
-    if not (np.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps={fps!r} is no speed; pass a positive number of frames in a second.")
+    positive("fps", fps, "frames in a second")
     _check_draw(draw)
     chosen = _choose([*datasets, *arguments.values()], steps)
     one = partial(_draw, draw, datasets, {**arguments, "backend": backend})
@@ -158,13 +157,20 @@ def _choose(values: list[Any], steps: Iterable[float] | None) -> tuple[float, ..
             "thalweg.descend, model_fit and a Recorder make such datasets."
         )
     known = record.recorded(long)
-    chosen = record.thinned(known, MOST_FRAMES) if steps is None else np.asarray(list(steps))
+    chosen = record.thinned(known, MOST_FRAMES) if steps is None else _numbers(steps)
     if unknown := [s for s in chosen.tolist() if s not in known]:
         few = ", ".join(record.word(s) for s in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise ValueError(f"Steps {few} are not recorded; the dataset holds {record.said(known)}.")
     if chosen.size < 2:
         raise ValueError(f"A film needs at least two steps, and {record.said(chosen) if chosen.size else 'none'} came.")
     return tuple(chosen.tolist())
+
+
+def _numbers(steps: Iterable[float]) -> np.ndarray:
+    given = list(steps)
+    for step in given:
+        record.check(step)
+    return np.asarray(given)
 
 
 def _what_came(found: list[xr.Dataset]) -> str:

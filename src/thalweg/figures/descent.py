@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from thalweg.figures import strands
+from thalweg.figures import steps, strands
 from thalweg.figures.backend import Backend, drawer
 from thalweg.figures.lines import Line, Panel, Sheets
-from thalweg.figures.outcomes import facts, read_descent, steps_up_to
+from thalweg.figures.outcomes import facts, read_descent
 from thalweg.figures.prepare import at_step, label
 from thalweg.figures.theme import Theme
 
@@ -26,7 +26,8 @@ def descent(
 ) -> Any:
     """Draw the loss over the updates, one curve for each start, coloured by outcome as in `figures.surface`.
 
-    Of more than 200 starts some are drawn, which the subtitle says. A curve that diverges ends in a cross at the top.
+    Of more than 200 starts some are drawn, among them a few of every outcome, which the subtitle says. A curve that
+    diverges ends in a cross at the top; if all do, the axes show how they rise.
     The loss is that of all examples, also where updates come from mini-batches. The learning rate has a panel of its
     own if it varies.
 
@@ -35,9 +36,11 @@ def descent(
     ds
         Kind `descent`; with `outcome(start)` the curves are told apart.
     step
-        Draw the curves up to this update, with a dot where they are; the axes stay those of the whole. None draws all.
+        Draw the curves up to this recorded update, with a dot where they are; the axes stay those of the whole. None
+        draws all.
     log
-        Whether the loss axis is logarithmic. 'auto': if the losses span more than three decades.
+        Whether the loss axis is logarithmic. 'auto': if the losses span more than three decades, from their 5th
+        percentile to the highest, and none is negative.
     backend, theme, title
         As in `figures.surface`.
 
@@ -49,7 +52,7 @@ def descent(
     Raises
     ------
     ValueError
-        If the dataset is no descent, begins after `step`, or has no finite loss.
+        If the dataset is no descent, `step` is not recorded, or no loss is finite.
 
     Examples
     --------
@@ -84,16 +87,17 @@ def descent_panels(
         As `descent`.
     """
     ds = read_descent(ds)
+    steps.drawable([ds], step)
     seen = strands.reach(ds, log)
     curves, drawn = strands.over_steps(ds, seen, step)
     x = ds["step"].values.astype(float)
     words = label(ds["loss"])
     words = words[:1].upper() + words[1:]
-    xlim = (float(x[0]), float(x[-1]))
+    xlim = (float(x[0]), strands.end(ds, seen))
     panels = [Panel(words, (), log=seen.log, share=2.6, strands=curves, xlim=xlim, ylim=seen.limits)]
     rate = ds["learning_rate"].values.astype(float)
     if np.nanmax(rate) > np.nanmin(rate):
-        count = steps_up_to(x, step)
+        count = steps.up_to(ds, step)
         line = Line("learning rate", x[:count], rate[:count], "rate", "train")
         room = 0.05 * float(np.nanmax(rate) - np.nanmin(rate))
         ylim = (float(np.nanmin(rate)) - room, float(np.nanmax(rate)) + room)

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.figures.animate import Film
+from thalweg.figures.backend import positive
 
 IMAGES = (".png", ".svg", ".pdf")
 FILMS = (".mp4", ".gif")
+_SIZES = {"dpi": "pixels on an inch", "scale": "pixels for each pixel of the figure"}
+# Plotly rejects the promise of an animation that another one, or Pause, breaks off; nobody waits for it.
+_BROKEN_OFF = "addEventListener('unhandledrejection', e => { if (e.reason === undefined) e.preventDefault() })"
 
 
 def save(figure: Any, file: str | os.PathLike[str], **kwargs: Any) -> Path:
@@ -38,8 +42,8 @@ def save(figure: Any, file: str | os.PathLike[str], **kwargs: Any) -> Path:
 
     Raises
     ------
-    ValueError
-        If the suffix is unknown, or does not fit the figure.
+    TypeError, ValueError
+        If the suffix is unknown, or does not fit the figure, or `dpi` or `scale` is not positive.
     ModuleNotFoundError
         If the extra for images or films is needed and missing.
 
@@ -54,6 +58,9 @@ def save(figure: Any, file: str | os.PathLike[str], **kwargs: Any) -> Path:
     if suffix not in (".html", *IMAGES, *FILMS):
         known = ", ".join((".html", *IMAGES, *FILMS))
         raise ValueError(f"Cannot save {target.name!r}: the suffix must be one of {known}.")
+    for name, unit in _SIZES.items():
+        if kwargs.get(name) is not None and not (name == "dpi" and kwargs[name] == "figure"):
+            positive(name, kwargs[name], unit)
     write = _writer(figure, target.name, suffix)
     if not target.parent.is_dir():
         raise FileNotFoundError(
@@ -133,7 +140,7 @@ def _matplotlib(figure: Any, file: str, **kwargs: Any) -> None:
 
 def _html(figure: Any, file: str, **kwargs: Any) -> None:
     options = {"include_plotlyjs": True, "include_mathjax": False, "config": {"displaylogo": False, "responsive": True}}
-    options |= {"auto_play": False} if figure.frames else {}
+    options |= {"auto_play": False, "post_script": _BROKEN_OFF} if figure.frames else {}
     text = figure.to_html(**{**options, **kwargs})
     paper = figure.layout.paper_bgcolor or figure.layout.template.layout.paper_bgcolor or "#ffffff"
     style = f"<style>body{{margin:0;background:{paper}}}body>div{{margin:0 auto}}</style>"

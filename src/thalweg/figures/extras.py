@@ -15,9 +15,10 @@ import xarray as xr
 
 from thalweg import schema
 from thalweg.figures import field as arrows
-from thalweg.figures import marks, swarm
+from thalweg.figures import kinship, marks, outcomes, swarm
 from thalweg.figures.field import Arrows, Field
 from thalweg.figures.marks import Mark
+from thalweg.figures.outcomes import Descents
 from thalweg.figures.overlay import Extent, Sheet
 from thalweg.figures.swarm import Bundle, Swarm
 
@@ -26,7 +27,7 @@ from thalweg.figures.swarm import Bundle, Swarm
 class Request:
     """What to draw on a surface, as the arguments of `figures.surface` say it."""
 
-    descent: xr.Dataset | None = None
+    descent: Descents | None = None
     critical: xr.Dataset | None = None
     curves: Mapping[str, Any] | None = None
     field: bool | int = False
@@ -38,7 +39,7 @@ class Request:
 class Read:
     """The same, checked, with everything that does not depend on the quantity."""
 
-    swarm: Swarm | None = None
+    swarms: tuple[Swarm, ...] = ()
     field: Field | None = None
     marks: tuple[Mark, ...] = ()
     facts: tuple[str, ...] = ()
@@ -47,7 +48,7 @@ class Read:
     def sights(self) -> np.ndarray:
         """Places (2, n) that should be seen, whatever the step."""
         found = [m.places for m in self.marks if m.sort == "critical"]
-        found += [self.swarm.sights] if self.swarm is not None else []
+        found += [many.sights for many in self.swarms]
         return np.concatenate([np.zeros((2, 0)), *found], axis=1)
 
 
@@ -91,11 +92,15 @@ def read(ds: xr.Dataset, whole: tuple[str, ...], request: Request) -> Read:
     x, y = schema.coordinates(ds)
     low, high = ((float(ds[x].values[k]), float(ds[y].values[k])) for k in (0, -1))
     extent = Extent((x, y), low, high)
-    many = None if request.descent is None else swarm.read(request.descent, extent, request.step)
+    descents = outcomes.together(outcomes.listed(request.descent))
+    many = tuple(swarm.read(d, extent, request.step) for d in descents)
+    for d in descents:
+        kinship.check(ds, d, "descent")
     directions = arrows.read(ds, whole, extent, request.field)
     found = [*marks.regions(ds, request.region, extent), *marks.curves(request.curves or {}, extent)]
-    facts = list(many.facts) if many is not None else []
+    facts = [said for m in many for said in m.facts]
     if request.critical is not None:
+        kinship.check(ds, request.critical, "critical")
         points, said = marks.critical_points(request.critical, extent)
         found, facts = found + points, facts + said
     facts += [directions.fact] if directions is not None else []
@@ -105,7 +110,7 @@ def read(ds: xr.Dataset, whole: tuple[str, ...], request: Request) -> Read:
 def on(sheet: Sheet, read: Read) -> Extras:
     """Everything on the surface of one quantity."""
     return Extras(
-        () if read.swarm is None else swarm.on(sheet, read.swarm),
+        tuple(bundle for many in read.swarms for bundle in swarm.on(sheet, many)),
         None if read.field is None else arrows.on(sheet, read.field),
         marks.on(sheet, read.marks),
     )

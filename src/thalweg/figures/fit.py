@@ -22,6 +22,7 @@ from thalweg.figures.theme import Theme
 
 _EARLIER = 9  # curves of the whole record that stay visible, faintly
 _MOST_STARTS = 4
+_MOST_WEIGHTS = 4  # that are told in words
 _MARGIN = 0.08
 
 
@@ -183,11 +184,16 @@ def _curve(run: xr.Dataset, at: int, over_parameter: bool, count: int) -> Curve:
     place = run["theta"].values[:, 0] if over_parameter else steps.recorded(run)
     way = np.array([place, run["loss"].values], dtype=float)
     way[:, ~np.isfinite(way).all(axis=0)] = np.nan
-    first = ", ".join(
-        f"{n} = {number(float(v), 3)}" for n, v in zip(_weights(run), run["theta"].values[0], strict=True)
-    )
-    name = "model" if count == 1 else f"from {first}"
+    name = "model" if count == 1 else _from(run)
     return Curve(name, predictions[at], predictions[seen], way[:, : at + 1], way[:, at:])
+
+
+def _from(run: xr.Dataset) -> str:
+    """Where a start began, or its number if it has too many weights to say them."""
+    if run.sizes["weight"] > _MOST_WEIGHTS:
+        return f"start {run['start'].values}"
+    first = zip(_weights(run), run["theta"].values[0], strict=True)
+    return "from " + ", ".join(f"{n} = {number(float(v), 3)}" for n, v in first)
 
 
 def _landscape(ds: xr.Dataset) -> np.ndarray | None:
@@ -235,7 +241,7 @@ def _loss_range(losses: np.ndarray, log: bool) -> tuple[float, float]:
 def _facts(chosen: xr.Dataset, at: int) -> str:
     known = steps.recorded(chosen)
     facts = [f"Step {steps.word(known[at])} of {steps.word(known[-1])}"]
-    if chosen.sizes["start"] == 1 and chosen.sizes["weight"] <= 4:
+    if chosen.sizes["start"] == 1 and chosen.sizes["weight"] <= _MOST_WEIGHTS:
         now = chosen["theta"].values[0, at]
         facts.append(", ".join(f"{n} = {number(float(v))}" for n, v in zip(_weights(chosen), now, strict=True)))
     losses = [number(float(v)) for v in chosen["loss"].values[:, at]]
@@ -245,4 +251,8 @@ def _facts(chosen: xr.Dataset, at: int) -> str:
 
 def _notes(chosen: xr.Dataset) -> tuple[str, ...]:
     lost = int((~np.isfinite(chosen["loss"].values)).any(axis=1).sum())
-    return (f"{lost} of {chosen.sizes['start']} starts {'diverges' if lost == 1 else 'diverge'}",) if lost else ()
+    if not lost:
+        return ()
+    if chosen.sizes["start"] == 1:
+        return ("The descent diverges",)
+    return (f"{lost} of {chosen.sizes['start']} starts {'diverges' if lost == 1 else 'diverge'}",)

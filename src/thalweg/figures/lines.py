@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from thalweg import schema
-from thalweg.figures import outcomes, scale, strands
+from thalweg.figures import kinship, outcomes, scale, steps, strands
 from thalweg.figures.prepare import at_step, choose, grid, label
 from thalweg.figures.scale import number
 from thalweg.figures.strands import Strand
@@ -66,7 +66,7 @@ class Sheets:
 def profile_panels(
     ds: xr.Dataset,
     *,
-    descent: xr.Dataset | None = None,
+    descent: outcomes.Descents | None = None,
     step: int | None = None,
     log: bool | Auto = "auto",
     title: str | None = None,
@@ -89,7 +89,7 @@ def profile_panels(
     if logarithmic and not (losses[np.isfinite(losses)] > 0).any():
         raise ValueError(f"`{names[0]}` has no positive value, so it has no logarithm; draw it with log=False.")
     x = ds[dim].values
-    runs, said = _descents(descent, dim, x, losses if logarithmic else None, step)
+    runs, said = _descents(ds, descent, dim, x, losses if logarithmic else None, step)
     known = schema.at_model(ds) and "at_origin" in ds[names[0]].attrs and all(np.isclose(v, 0) for v in fixed.values())
     panel = Panel(
         left=_axis_title(ds, names, left),
@@ -199,14 +199,24 @@ def _axis_title(ds: xr.Dataset, names: list[str], metric: str) -> str:
 
 
 def _descents(
-    descent: xr.Dataset | None, dim: str, x: np.ndarray, losses: np.ndarray | None, step: int | None
+    surface: xr.Dataset,
+    given: outcomes.Descents | None,
+    dim: str,
+    x: np.ndarray,
+    losses: np.ndarray | None,
+    step: int | None,
 ) -> tuple[tuple[Strand, ...], list[str]]:
     """Descents on the profile, and what the subtitle says of them; `losses` are those on a logarithmic axis."""
-    if descent is None:
-        return (), []
+    descents = outcomes.listed(given)
+    steps.drawable(descents, step)
     lowest = -np.inf if losses is None else float(losses[losses > 0].min())
-    found = strands.on_profile(descent, dim, x, lowest, step)
-    return found, outcomes.facts(descent, outcomes.chosen(descent, strands.MOST_CURVES).size)
+    found: list[Strand] = []
+    said: list[str] = []
+    for descent in outcomes.together(descents):
+        found += strands.on_profile(descent, dim, x, lowest, step)
+        kinship.check(surface, descent, "descent")
+        said += outcomes.facts(descent, outcomes.chosen(descent, strands.MOST_CURVES).size)
+    return tuple(found), said
 
 
 def _say(dim: str) -> str:

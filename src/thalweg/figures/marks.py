@@ -54,12 +54,7 @@ def critical_points(ds: xr.Dataset, extent: Extent) -> tuple[list[Mark], list[st
     ValueError
         If it is no dataset of critical points in these coordinates.
     """
-    if ds.attrs.get("kind") != "critical_points":
-        raise ValueError(
-            f"`critical` is a dataset of kind {ds.attrs.get('kind')!r}, and one of kind 'critical_points' is needed; "
-            "`critical_points(...)` finds them."
-        )
-    schema.check(ds)
+    need_critical(ds, "`critical`")
     if missing := [d for d in extent.dims if d not in ds]:
         raise ValueError(
             f"The critical points lack the coordinates {missing} of the surface; they have "
@@ -73,11 +68,27 @@ def critical_points(ds: xr.Dataset, extent: Extent) -> tuple[list[Mark], list[st
         mine = np.flatnonzero((ds["type"].values == k) & inside)
         if mine.size:
             text = tuple(_critical_text(ds, int(i), name, extent.dims) for i in mine)
-            label = f"{_plural(name, mine.size)} ({mine.size})"
+            label = f"{plural(name, mine.size)} ({mine.size})"
             marks.append(Mark("critical", name, label, k, places[:, mine], _NOTHING, text))
     out = int((~inside).sum())
     total = f"{inside.size} critical point{'s' * (inside.size != 1)}"
     return marks, [f"{out} of {total} {'lies' if out == 1 else 'lie'} outside the map"] if out else []
+
+
+def need_critical(ds: xr.Dataset, name: str) -> None:
+    """Refuse what holds no critical points; `name` is what the caller calls it.
+
+    Raises
+    ------
+    ValueError
+        If the dataset is of another kind.
+    """
+    if ds.attrs.get("kind") != "critical_points":
+        raise ValueError(
+            f"{name} is a dataset of kind {ds.attrs.get('kind')!r}, and one of kind 'critical_points' is needed; "
+            "`critical_points(...)` finds them."
+        )
+    schema.check(ds)
 
 
 def curves(given: Mapping[str, Any], extent: Extent) -> list[Mark]:
@@ -147,7 +158,14 @@ def _critical_text(ds: xr.Dataset, k: int, name: str, dims: tuple[str, ...]) -> 
     )
 
 
-def _plural(name: str, count: int) -> str:
+def plural(name: str, count: int) -> str:
+    """The name of a type of critical points, for so many of them.
+
+    Examples
+    --------
+    >>> plural("degenerate minimum", 2), plural("saddle", 1)
+    ('degenerate minima', 'saddle')
+    """
     if count == 1:
         return name
     *first, last = name.split(" ")

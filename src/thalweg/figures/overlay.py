@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,7 +17,6 @@ from scipy.interpolate import RegularGridInterpolator
 
 from thalweg import schema
 from thalweg.figures import steps
-from thalweg.figures.outcomes import steps_up_to
 from thalweg.figures.scale import Scale, number
 
 MOST_STEPS = 500  # longer paths are drawn by evenly spaced steps, and the subtitle says so
@@ -131,9 +131,9 @@ def track(sheet: Sheet, path: xr.Dataset, index: int, count: int, step: int | No
     Raises
     ------
     ValueError
-        If the path begins after `step`.
+        If `step` is given and the path begins after it.
     """
-    drawn = steps_up_to(path["step"].values, step)
+    drawn = steps.up_to(path, step)
     end = "end" if step is None or drawn == path.sizes["step"] else f"step {steps.word(step)}"
     path = path.isel(step=slice(drawn))
     every = path.isel(step=kept(path.sizes["step"]))
@@ -165,18 +165,44 @@ def markers(sheet: Sheet, origin: float | None, points: Mapping[str, Sequence[fl
     ------
     ValueError
         If a point has not two coordinates.
+    TypeError
+        If the points have no names.
     """
     made = []
     if origin is not None and bool(sheet.covers(np.zeros(1), np.zeros(1))[0]):
         text = f"<b>model</b> (origin)<br>{sheet.title} = {number(float(origin), 5)}"
         made.append(Marker("model", "model", 0.0, 0.0, float(sheet.scale(float(origin))), text))
-    for name, place in (points or {}).items():
-        if np.shape(place) != (2,):
-            raise ValueError(f"Point {name!r} is {place!r}; a pair ({', '.join(sheet.symbols)}) is needed.")
-        x, y = map(float, place)
+    for name, place in _named(points).items():
+        x, y = _pair(name, place, sheet.symbols)
         z = float(sheet.height(np.array([x]), np.array([y]))[0])
         made.append(Marker("point", str(name), x, y, z, f"<b>{name}</b><br>{_where(sheet, x, y)}"))
     return tuple(made)
+
+
+def _named(points: Any) -> Mapping[Any, Any]:
+    """The points by name.
+
+    Raises
+    ------
+    TypeError
+        If they have no names.
+    """
+    if points is None or isinstance(points, Mapping):
+        return points or {}
+    raise TypeError(
+        f"`points` is a {type(points).__name__}; names with their coordinates are needed, such as "
+        "points={'SGD': (0.1, -0.4)}."
+    )
+
+
+def _pair(name: Any, place: Any, symbols: tuple[str, str]) -> tuple[float, float]:
+    try:
+        x, y = (float(v) for v in place)
+    except (TypeError, ValueError):
+        raise ValueError(f"Point {name!r} is {place!r}; a pair ({', '.join(symbols)}) is needed.") from None
+    if not np.isfinite([x, y]).all():
+        raise ValueError(f"Point {name!r} is {place!r}; its coordinates have to be finite.")
+    return x, y
 
 
 def path_facts(paths: Sequence[xr.Dataset], surface: xr.Dataset) -> list[str]:
@@ -191,7 +217,8 @@ def path_facts(paths: Sequence[xr.Dataset], surface: xr.Dataset) -> list[str]:
         facts.append(f"{who} lies up to {number(far, 3)} from {_space(path)}{share}")
         inside = [(surface[d].min() <= path[d]) & (path[d] <= surface[d].max()) for d in dims]
         if outside := int((~np.logical_and.reduce([i.values for i in inside])).sum()):
-            facts.append(f"{outside:,} of its {path.sizes['step']:,} steps lie outside the map")
+            lie = "lies" if outside == 1 else "lie"
+            facts.append(f"{outside:,} of its {path.sizes['step']:,} steps {lie} outside the map")
         if (steps := path.sizes["step"]) > MOST_STEPS:
             facts.append(f"{MOST_STEPS} of its {steps:,} steps are drawn")
     return facts

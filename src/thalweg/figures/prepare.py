@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from thalweg import schema
-from thalweg.figures import extras, overlay, scale, steps
+from thalweg.figures import extras, outcomes, overlay, scale, steps
 from thalweg.figures.extras import Extras
 from thalweg.figures.overlay import Marker, Sheet, Track
 from thalweg.figures.scale import Scale, number
@@ -23,6 +23,7 @@ Auto = Literal["auto"]
 _SYMBOLS = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ"}
 _UNITLESS = ("", "1", "none", "dimensionless")
 _DETAIL = 20  # filled levels
+_NEGATIVE = 0.1  # share of negative values from which no logarithm is offered
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,10 @@ def prepare(
     ds, fixed = grid(ds, 2)
     names, shown = choose(ds, variable)
     request = on_it or extras.Request()
-    read = extras.read(ds, whole, request)
     axes = [_axis(ds[d]) for d in schema.coordinates(ds)]
     paths = overlay.read_paths(path, schema.coordinates(ds))
+    steps.drawable([*paths, *outcomes.listed(request.descent)], request.step)
+    read = extras.read(ds, whole, request)
     order = _Order(axes, paths, points, read, request.step, all(np.isclose(v, 0.0) for v in fixed.values()))
     layers, others = {}, {}
     left_out = []
@@ -220,11 +222,16 @@ def _axis(coordinate: xr.DataArray) -> Axis:
 
 
 def _other(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Auto | None) -> Layer | None:
-    """The same quantity on the other scale; a logarithm only of what is positive and not a bounded score."""
+    """The same quantity on the other scale, if it can be drawn there; no logarithm of bounded scores."""
     values = ds[name].values
-    if log and (ds[name].attrs["metric"] == "accuracy" or (values[np.isfinite(values)] <= 0).mean() > 0.5):
+    finite = values[np.isfinite(values)]
+    below = (finite < 0).mean() > _NEGATIVE or (finite <= 0).mean() > 0.5
+    if log and (ds[name].attrs["metric"] == "accuracy" or below):
         return None
-    return _layer(ds, name, order, log, clip)
+    try:
+        return _layer(ds, name, order, log, clip)
+    except ValueError:  # too large for a linear scale
+        return None
 
 
 def _layer(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Auto | None) -> Layer:

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from thalweg import schema
-from thalweg.figures import steps
+from thalweg.figures import kinship, steps
 from thalweg.figures.backend import Backend, drawer
 from thalweg.figures.bands import Bands, quantile_bands
 from thalweg.figures.overlay import Sheet
@@ -167,7 +167,7 @@ def prepare_risk(
         raise ValueError(f"This dataset has no {names}, which the maps of risk show; `thalweg.risk` measures them.")
     ds, _ = grid(ds, 2)
     dims = schema.coordinates(ds)
-    moment = None if descent is None else _moment(descent, dims, start, step)
+    moment = None if descent is None else _moment(ds, descent, dims, start, step)
     if descent is None and step is not None:
         raise ValueError(f"step={step} needs a `descent=` whose step it is; without one choose an `example=`.")
     wanted = moment.examples if moment is not None and example is None else np.array([example or 0])
@@ -194,7 +194,7 @@ def prepare_risk(
     )
 
 
-def _moment(descent: xr.Dataset, dims: tuple[str, ...], start: int, step: float | None) -> _Moment:
+def _moment(surface: xr.Dataset, descent: xr.Dataset, dims: tuple[str, ...], start: int, step: float | None) -> _Moment:
     if descent.attrs.get("kind") != "descent":
         raise ValueError(f"`descent` is a dataset of kind {descent.attrs.get('kind')!r}, and a descent is needed.")
     if missing := [d for d in dims if d not in descent]:
@@ -203,6 +203,7 @@ def _moment(descent: xr.Dataset, dims: tuple[str, ...], start: int, step: float 
             "add them with thalweg.project_trajectory(descent, plane)."
         )
     schema.check(descent)
+    kinship.check(surface, descent, "descent")
     if not 0 <= start < descent.sizes["start"]:
         raise ValueError(f"There is no start {start}; the descent has {descent.sizes['start']}, numbered from 0.")
     run = descent.isel(start=start)

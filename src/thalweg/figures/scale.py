@@ -13,7 +13,9 @@ import numpy as np
 
 DECADES_FOR_LOG = 3.0  # 'auto' takes logarithms when the 5th to the 95th percentile spans more than this
 DEPTH_OF_LOG = 1e-10  # positive values below this fraction of the largest are flattened on a log scale
+LARGEST = 1e37  # on a linear scale; browsers draw in single precision, which ends not far above
 CEILING = 4.0  # 'auto' flattens what is higher than this many times the way from the minimum to the 90th percentile
+_HIGHEST = float(np.log10(np.finfo(float).max))
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -44,12 +46,12 @@ class Scale:
     @property
     def bottom(self) -> float:
         """The smallest value of the surface that is drawn."""
-        return float(10**self.low if self.log else self.low) if self.floor is None else self.floor
+        return (value_at(self.low) if self.log else self.low) if self.floor is None else self.floor
 
     @property
     def top(self) -> float:
         """The largest value of the surface that is drawn."""
-        return float(10**self.high if self.log else self.high) if self.ceiling is None else self.ceiling
+        return (value_at(self.high) if self.log else self.high) if self.ceiling is None else self.ceiling
 
 
 def wants_log(values: np.ndarray, log: bool | Literal["auto"]) -> bool:
@@ -66,8 +68,8 @@ def wants_log(values: np.ndarray, log: bool | Literal["auto"]) -> bool:
     positive = finite[finite > 0]
     if not positive.size or positive.size < 0.95 * finite.size or (finite < 0).any():
         return False
-    low, high = np.percentile(positive, [5, 95])
-    return bool(np.log10(high / low) > DECADES_FOR_LOG)
+    low, high = (np.log10(_percentile(positive, q)) for q in (5, 95))
+    return bool(high - low > DECADES_FOR_LOG) or _percentile(positive, 90) > LARGEST
 
 
 def fit(name: str, values: np.ndarray, log: bool, clip: float | Literal["auto"] | None) -> Scale:
@@ -76,7 +78,8 @@ def fit(name: str, values: np.ndarray, log: bool, clip: float | Literal["auto"] 
     Raises
     ------
     ValueError
-        If no value is finite, none is positive on a log scale, or `clip` lies below all of them.
+        If no value is finite, none is positive on a log scale, `clip` lies below all of them, or they are too large
+        for a linear scale.
     """
     finite = values[np.isfinite(values)]
     if not finite.size:
@@ -92,6 +95,11 @@ def fit(name: str, values: np.ndarray, log: bool, clip: float | Literal["auto"] 
     low, high = float(heights.min()), float(heights.max())
     if ceiling is not None:
         high = float(np.log10(ceiling) if log else ceiling)
+    if not log and max(abs(low), abs(high)) > LARGEST:
+        raise ValueError(
+            f"`{name}` runs from {number(low)} to {number(high)}, more than a linear scale can show; draw it with "
+            f"log=True{'' if low > 0 else ' (what is not positive lies on the floor)'}, or flatten it with clip=."
+        )
     if high <= low:  # a constant is drawn in the middle of a range that is not empty
         pad = 0.05 * abs(low) or 0.05
         low, high = low - pad, high + pad
@@ -103,19 +111,31 @@ def _ceiling(name: str, heights: np.ndarray, log: bool, clip: float | Literal["a
         return None
     low, high = float(heights.min()), float(heights.max())
     if clip == "auto":
-        reach = CEILING * (float(np.percentile(heights, 90)) - low)
+        reach = CEILING * (_percentile(heights, 90) - low)
         if reach <= 0 or low + reach >= high:
             return None
         highest = float(heights[heights <= low + reach].max())
-        return _round_up(float(10**highest if log else highest))
-    smallest = float(10**low if log else low)
+        return _round_up(value_at(highest) if log else highest)
+    smallest = value_at(low) if log else low
     if float(clip) <= smallest:
         raise ValueError(
             f"clip={clip!r} lies below all of `{name}`, whose smallest value is {number(smallest)}; "
             "pass a larger number, clip='auto', or clip=None to flatten nothing."
         )
-    top = float(10**high if log else high)
+    top = value_at(high) if log else high
     return float(clip) if float(clip) < top else None
+
+
+def value_at(height: float) -> float:
+    """The value at a logarithmic height; above all numbers it is the largest of them."""
+    return float(10.0**height) if height < _HIGHEST else float(np.finfo(float).max)
+
+
+def _percentile(values: np.ndarray, q: float) -> float:
+    """A percentile that does not overflow where values are as large as numbers can be."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = float(np.percentile(values, q))
+    return found if np.isfinite(found) else float(np.percentile(values, q, method="lower"))
 
 
 def _round_up(value: float) -> float:
@@ -182,7 +202,7 @@ def tick_text(height: float, log: bool) -> str:
     if log and abs(height - round(height)) < 1e-9:
         power = round(height)
         return f"{10.0**power:g}" if -3 <= power <= 3 else "10" + str(power).translate(_SUPERSCRIPT)
-    return number(10**height, 2) if log else number(height)
+    return number(value_at(height), 2) if log else number(height)
 
 
 def number(value: float, digits: int = 4) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ def index(ds: xr.Dataset, step: float | None) -> int:
 
     Raises
     ------
-    ValueError
-        If the step is not recorded, naming the nearest.
+    TypeError, ValueError
+        If the step is no number, or not recorded, naming the nearest.
 
     Examples
     --------
@@ -38,10 +39,68 @@ def index(ds: xr.Dataset, step: float | None) -> int:
         raise ValueError("The dataset holds no step, so there is nothing to draw.")
     if step is None:
         return int(steps.size - 1)
+    check(step)
     nearest = int(np.argmin(np.abs(steps - step)))
     if steps[nearest] != step:
-        raise ValueError(f"Step {step} is not recorded; the nearest is {steps[nearest]} ({said(steps)}).")
+        raise ValueError(f"Step {word(step)} is not recorded; the nearest is {word(steps[nearest])} ({said(steps)}).")
     return nearest
+
+
+def check(step: Any) -> None:
+    """Refuse what is no step.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no number, or not finite.
+    """
+    if isinstance(step, bool) or not isinstance(step, Real):
+        raise TypeError(f"step={step!r}; the number of a recorded step is needed, such as step=10, or None for all.")
+    if not np.isfinite(float(step)):
+        raise ValueError(f"step={step!r}; the number of a recorded step is needed, or None for all.")
+
+
+def drawable(runs: Sequence[xr.Dataset], step: float | None) -> None:
+    """Refuse a step that none of the drawn runs holds, which a title would name all the same.
+
+    Of several runs each is drawn up to its own last step before that, because they may differ in length and spacing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If nothing has steps, or none holds this one, naming those that are recorded.
+    """
+    if step is None:
+        return
+    check(step)
+    if not runs:
+        raise ValueError(f"step={step!r} needs a path or a descent whose step it is; nothing here has steps.")
+    if not any((recorded(run) == step).any() for run in runs):
+        longest = max(runs, key=lambda run: float(recorded(run)[-1]) if run.sizes["step"] else -np.inf)
+        index(longest, step)
+
+
+def up_to(run: xr.Dataset, step: float | None) -> int:
+    """How many of the recorded steps are not after `step`; all if it is None. `drawable` has been asked before.
+
+    Raises
+    ------
+    ValueError
+        If `step` lies before the first of them.
+
+    Examples
+    --------
+    >>> up_to(xr.Dataset(coords={"step": [0, 10, 20]}), 10)
+    2
+    """
+    known = recorded(run)
+    if step is None:
+        return int(known.size)
+    check(step)
+    count = int((known <= step).sum())
+    if not count:
+        raise ValueError(f"step={step!r} lies before the first step {word(known[0])} ({said(known)}).")
+    return count
 
 
 def said(steps: np.ndarray) -> str:

@@ -13,13 +13,15 @@ import numpy as np
 import xarray as xr
 
 from thalweg.figures import polyline
-from thalweg.figures.outcomes import Group, chosen, diverged, groups, over, read_descent, steps_up_to
-from thalweg.figures.scale import DECADES_FOR_LOG, number
+from thalweg.figures import steps as record
+from thalweg.figures.outcomes import Group, chosen, diverged, groups, over, read_descent
+from thalweg.figures.scale import DECADES_FOR_LOG, number, value_at
 
 MOST_CURVES = 200  # more starts are thinned, and the subtitle says so
 FEW = 60  # starts up to which each start on a profile is marked
 _POINTS = 60_000  # of all curves together; longer runs are drawn by evenly spaced steps
 _DEPTH = 1e-12  # losses below about this share of the largest are drawn at it on a log scale
+_RISE = 1e6  # times the largest first loss: how far descents that all diverge are followed
 _ROOM = 0.04  # of the height of the axes: free above and below the curves
 
 
@@ -66,11 +68,14 @@ class Reach:
         low, high = (float(self.up(np.array(v))) for v in (self.low, self.high))
         room = _ROOM * (high - low or abs(high) or 1.0)
         ends = (low - room, high + room)
-        return (10.0 ** ends[0], 10.0 ** ends[1]) if self.log else ends
+        return (value_at(ends[0]), value_at(ends[1])) if self.log else ends
 
 
 def reach(ds: xr.Dataset, log: bool | Literal["auto"]) -> Reach:
     """The losses that are drawn: those of starts that do not diverge, and where the others begin.
+
+    If all diverge, these are their first losses and what follows up to a million times the largest of them. 'auto' is
+    logarithmic if the axis spans more than three decades, from the 5th percentile of the losses to the highest drawn.
 
     Raises
     ------
@@ -78,7 +83,7 @@ def reach(ds: xr.Dataset, log: bool | Literal["auto"]) -> Reach:
         If no loss is finite, or none is positive and `log` is true.
     """
     loss, lost = over(ds, "loss"), diverged(ds)
-    kept = np.concatenate([loss[~lost].ravel(), loss[:, 0]])
+    kept = _rising(loss) if lost.all() else np.concatenate([loss[~lost].ravel(), loss[:, 0]])
     kept = kept[np.isfinite(kept)]
     if not kept.size:
         raise ValueError("No start of this descent has a finite loss, so there is nothing to draw.")
@@ -91,11 +96,27 @@ def reach(ds: xr.Dataset, log: bool | Literal["auto"]) -> Reach:
     return Reach(low, high, logarithmic)
 
 
+def end(ds: xr.Dataset, seen: Reach) -> float:
+    """The last update on the axis: that of the record or, if all starts diverge, the first at which none is seen."""
+    known = record.recorded(ds).astype(float)
+    there = (seen.clip(over(ds, "loss")) <= seen.high).any(axis=0)
+    if not diverged(ds).all() or not there.any():
+        return float(known[-1])
+    return float(known[min(int(np.flatnonzero(there)[-1]) + 1, known.size - 1)])
+
+
+def _rising(loss: np.ndarray) -> np.ndarray:
+    """What is drawn of losses that all run away: those up to a million times the largest at the start."""
+    first = np.abs(loss[:, 0][np.isfinite(loss[:, 0])])
+    limit = _RISE * (float(first.max(initial=0.0)) or 1.0)
+    return loss[np.abs(np.where(np.isfinite(loss), loss, np.inf)) <= limit]
+
+
 def over_steps(ds: xr.Dataset, seen: Reach, step: int | None) -> tuple[tuple[Strand, ...], int]:
     """The loss of every drawn start over the updates, and how many starts are drawn."""
     starts = chosen(ds, MOST_CURVES)
     steps = ds["step"].values.astype(float)
-    count = steps_up_to(steps, step)
+    count = record.up_to(ds, step)
     most = max(2, _POINTS // max(starts.size, 1))
     kept = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
     losses, lost = over(ds, "loss")[:, kept], diverged(ds)
@@ -113,9 +134,12 @@ def over_steps(ds: xr.Dataset, seen: Reach, step: int | None) -> tuple[tuple[Str
 
 def below(ds: xr.Dataset, seen: Reach, step: int | None) -> list[str]:
     """How many losses are drawn at the lowest height, for the notes."""
-    loss = over(ds, "loss")[:, : steps_up_to(ds["step"].values, step)]
+    loss = over(ds, "loss")[:, : record.up_to(ds, step)]
     low = int((loss < seen.low).sum()) if seen.log else 0
-    return [f"{low:,} of {loss.size:,} losses lie below {number(seen.low, 2)} and are drawn there"] if low else []
+    if not low:
+        return []
+    verbs = "lies below {} and is" if low == 1 else "lie below {} and are"
+    return [f"{low:,} of {loss.size:,} losses {verbs.format(number(seen.low, 2))} drawn there"]
 
 
 def on_profile(ds: xr.Dataset, dim: str, x: np.ndarray, lowest: float, step: int | None) -> tuple[Strand, ...]:
@@ -130,7 +154,7 @@ def on_profile(ds: xr.Dataset, dim: str, x: np.ndarray, lowest: float, step: int
     """
     ds = read_descent(ds, (dim,))
     starts = chosen(ds, MOST_CURVES)
-    count = steps_up_to(ds["step"].values, step)
+    count = record.up_to(ds, step)
     places = np.stack([over(ds, dim)[:, :count], np.maximum(over(ds, "loss")[:, :count], lowest)], axis=-1)
     ends = (float(x[0]), -np.inf), (float(x[-1]), np.inf)
     many = starts.size > FEW
@@ -169,11 +193,14 @@ def _up_to_top(steps: np.ndarray, losses: np.ndarray, seen: Reach) -> tuple[np.n
 
 
 def _decades(values: np.ndarray) -> float:
-    """Decades that the bulk of the values spans; none if some are negative or none positive. Zeros are tiny."""
+    """Decades from the bulk of the small values to the largest; none if some are negative. Zeros are tiny.
+
+    A descent passes its large losses in a few updates: the 95th percentile would not know of them.
+    """
     high = float(values.max())
     if (values < 0).any() or high <= 0:
         return 0.0
-    low, high = np.percentile(np.maximum(values, high * _DEPTH), [5, 95])
+    low = float(np.percentile(np.maximum(values, high * _DEPTH), 5))
     return float(np.log10(high / low))
 
 

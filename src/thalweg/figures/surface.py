@@ -13,6 +13,7 @@ import xarray as xr
 
 from thalweg.figures.backend import Backend, drawer
 from thalweg.figures.extras import Request
+from thalweg.figures.outcomes import Descents
 from thalweg.figures.prepare import prepare
 from thalweg.figures.theme import Theme
 
@@ -27,7 +28,7 @@ def surface(
     path: Paths | None = None,
     trajectory: Paths | None = None,
     points: Mapping[str, Sequence[float]] | None = None,
-    descent: xr.Dataset | None = None,
+    descent: Descents | None = None,
     critical: xr.Dataset | None = None,
     curves: Mapping[str, Any] | None = None,
     field: bool | int = False,
@@ -59,7 +60,9 @@ def surface(
         Names and coordinates of further places to mark, `{"SGD": (0.1, -0.4)}`.
     descent
         Kind `descent` with positions: a line for each start, coloured by `outcome` if the dataset has it, each ending
-        in a dot, or in a cross where it diverged. Lines are cut at the border; of more than 700 starts some are drawn.
+        in a dot, or in a cross where it diverged. Lines are cut at the border; of more than 700 starts some are drawn,
+        and of every outcome a few. Of more than eight outcomes the rarest share one entry of the legend. A list of
+        descents is told apart by their optimisers, one colour each.
     critical
         Kind `critical_points`: minima, saddles and maxima, and degenerate ones, which are open.
     curves
@@ -71,7 +74,8 @@ def surface(
     region
         Names of variables with the role `region`: the grid points where they hold.
     step
-        The state at this update: descents and paths up to there, with a dot where they are. None draws them whole.
+        The state at this update: descents and paths up to there, with a dot where they are. One of them has to have
+        recorded it; others end where their own records do. None draws them whole.
     log
         Whether heights are logarithms. 'auto': if the values span more than three decades.
     clip
@@ -92,7 +96,8 @@ def surface(
     Raises
     ------
     ValueError
-        If the dataset has not two coordinates, or something does not belong to it.
+        If the dataset has not two coordinates, something does not belong to it (another problem or subspace), or
+        `step` is not recorded.
 
     Examples
     --------
@@ -122,7 +127,7 @@ def contour(
     path: Paths | None = None,
     trajectory: Paths | None = None,
     points: Mapping[str, Sequence[float]] | None = None,
-    descent: xr.Dataset | None = None,
+    descent: Descents | None = None,
     critical: xr.Dataset | None = None,
     curves: Mapping[str, Any] | None = None,
     field: bool | int = False,
@@ -170,7 +175,7 @@ def contour(
 def profile(
     ds: xr.Dataset,
     *,
-    descent: xr.Dataset | None = None,
+    descent: Descents | None = None,
     step: int | None = None,
     log: bool | Auto = "auto",
     backend: Backend = "plotly",
@@ -188,9 +193,9 @@ def profile(
         Kind `surface` with one coordinate; slice a plane first (`ds.sel(beta=0, method="nearest")`).
     descent
         Kind `descent` with one position: each update is a point at its loss, joined in order; those outside the range
-        of the profile are not drawn.
+        of the profile are not drawn. A list of descents is told apart by their optimisers.
     step
-        The descents up to this update, with a dot where they are. None draws them whole.
+        The descents up to this recorded update, with a dot where they are. None draws them whole.
     log
         Whether the loss axis is logarithmic. 'auto': if the losses span more than three decades.
     backend, theme, title

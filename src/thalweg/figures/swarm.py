@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from thalweg.figures import polyline
+from thalweg.figures import polyline, steps
 from thalweg.figures.outcomes import (
     MOST_STARTS,
     Group,
@@ -21,7 +21,6 @@ from thalweg.figures.outcomes import (
     groups,
     over,
     read_descent,
-    steps_up_to,
 )
 from thalweg.figures.overlay import Extent, Sheet
 from thalweg.figures.scale import number
@@ -111,11 +110,11 @@ def read(ds: xr.Dataset, extent: Extent, step: int | None) -> Swarm:
     """
     ds = read_descent(ds, extent.dims)
     starts = chosen(ds, MOST_STARTS)
-    count = steps_up_to(ds["step"].values, step)
+    count = steps.up_to(ds, step)
     places = np.stack([over(ds, d) for d in extent.dims], axis=-1)
     lines = {int(k): polyline.inside(_thinned(places[k, :count]), extent.low, extent.high) for k in starts}
-    loss, names, steps = over(ds, "loss")[:, :count], ds["start"].values, ds["step"].values[:count]
-    run = _Run(places[:, :count], loss, names, steps, lines, extent.span)
+    loss, names, seen = over(ds, "loss")[:, :count], ds["start"].values, ds["step"].values[:count]
+    run = _Run(places[:, :count], loss, names, seen, lines, extent.span)
     many, moving = starts.size > FEW, step is not None
     lost = diverged(ds)
     outside = ~np.all((places >= extent.low) & (places <= extent.high), axis=(1, 2)) & ~lost
@@ -185,7 +184,7 @@ def _columns(places: list[np.ndarray]) -> np.ndarray:
 
 
 def _out(count: int, total: int) -> list[str]:
-    return [f"{count:,} of {total:,} leave the map"] if count else []
+    return [f"{count:,} of {total:,} {'leaves' if count == 1 else 'leave'} the map"] if count else []
 
 
 def _far(ds: xr.Dataset, lost: np.ndarray, extent: Extent) -> list[str]:

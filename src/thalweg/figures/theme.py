@@ -28,6 +28,9 @@ PATHS = ("#f4502c", "#d4379b", "#ffc02e", "#8f5bf0")  # the first path, the seco
 # Outcomes of many descents: hues that no level of the map has, told apart with any colour vision, legible on both
 # papers.
 OUTCOMES = ("#f4502c", "#8b3dff", "#e69f00", "#ec8ce6", "#b01e6b")
+DASHES = ("solid", "dash", "dot", "dashdot")  # of outcomes beyond as many as there are colours
+_STROKES = {"dash": "7px,4px", "dot": "2px,3px", "dashdot": "9px,3px,2px,3px"}  # short enough to be seen in a legend
+OTHER = -2  # number of the look of outcomes that share one entry of the legend
 CRITICAL = {"minimum": "#4dff88", "saddle": "#ff9de8", "maximum": "#2a5fff"}
 CURVES = ("#ffffff", "#ffe14d", "#ff9de2")
 REGION = "#d4ff3a"
@@ -155,9 +158,9 @@ def path_color(index: int) -> str:
 
 
 def outcome_color(rank: int, theme: Theme = "light") -> str:
-    """Colour of the outcome with this number (`outcomes.color_ranks`); a negative one is what diverged.
+    """Colour of the outcome with this number (`outcomes.color_ranks`); negative ones are what diverged and the rest.
 
-    Numbers beyond the palette repeat it in darker shades.
+    Numbers beyond the palette repeat it in darker shades, and with other dashes (`outcome_dash`).
 
     Examples
     --------
@@ -165,11 +168,47 @@ def outcome_color(rank: int, theme: Theme = "light") -> str:
     ('#f4502c', '#a8371e')
     """
     if rank < 0:
-        return palette(theme).muted
+        return palette(theme).text if rank == OTHER else palette(theme).muted
     turn, place = divmod(rank, len(OUTCOMES))
     shade = 0.69**turn
     red, green, blue = (int(int(OUTCOMES[place][k : k + 2], 16) * shade + 0.5) for k in (1, 3, 5))
     return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+def outcome_dash(rank: int) -> str:
+    """How the lines of an outcome are broken, in plotly's words for scenes: solid for the first turn of the colours.
+
+    Examples
+    --------
+    >>> [outcome_dash(rank) for rank in (0, 4, 5, 10, -1)]
+    ['solid', 'solid', 'dash', 'dot', 'solid']
+    """
+    if rank < 0:
+        return "dot" if rank == OTHER else "solid"
+    return DASHES[rank // len(OUTCOMES) % len(DASHES)]
+
+
+def outcome_strokes(rank: int) -> str:
+    """The same in plotly's words for maps and curves.
+
+    Examples
+    --------
+    >>> [outcome_strokes(rank) for rank in (0, 5)]
+    ['solid', '7px,4px']
+    """
+    dash = outcome_dash(rank)
+    return _STROKES.get(dash, dash)
+
+
+def outcome_linestyle(rank: int) -> str:
+    """The same in matplotlib's words.
+
+    Examples
+    --------
+    >>> [outcome_linestyle(rank) for rank in (0, 5, 10)]
+    ['-', '--', ':']
+    """
+    return {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}[outcome_dash(rank)]
 
 
 def line_color(metric: str, split: str, theme: Theme = "light") -> str:

@@ -172,6 +172,8 @@ def l6() -> Landscape:
     Automatic differentiation sees only the side a point is on: $(2x, 2y)$ where $x > y + 0.25$ (the upper side, a bowl
     whose centre lies beyond the cliff), $(2x, 2y + 1)$ elsewhere, and nothing of the jump. The gradient vanishes
     nowhere; the least value, $-7/32$, is taken on the edge itself, at $(-1/8, -3/8)$, which belongs to the lower side.
+    The centre of the lower side's bowl, $(0, -1/2)$, lies beyond the cliff as well: short steps end hopping to and fro
+    over the edge around $(0, -1/4)$, where the line between the two centres meets it.
 
     Examples
     --------
@@ -179,7 +181,10 @@ def l6() -> Landscape:
     (-0.21875, -0.1875, True)
     """
     critical = (CriticalPoint((-0.125, -0.375), "minimum", -0.21875, smooth=False),)
-    about = "A jump: the gradient points downhill on each side and knows nothing of the cliff between them."
+    about = (
+        "A jump: the gradient points downhill on each side and knows nothing of the cliff between them, at whose edge "
+    )
+    about += "lies the lowest point."
     return _smooth("l6", "A cliff", "x² + y² + (1.25 if x > y + 0.25 else y)", _l6, critical, about)
 
 

@@ -20,7 +20,7 @@ from thalweg.figures.prepare import Layer, Map
 
 _LINE = 0.15  # inches that a line of small print takes
 _LETTERS = 15  # letters of small print on an inch
-_ROW, _KEY, _LETTER = 0.165, 0.5, 0.062  # inches of a legend: a row, a key with its gaps, a letter
+_ROW, _KEY, _LETTER = 0.165, 0.57, 0.062  # inches of a legend: a row, a key with its gaps, a letter
 
 
 def page(
@@ -65,7 +65,7 @@ def legend(figure: Figure, handles: Sequence[Any], notes: int) -> None:
     width, full = figure.get_size_inches()
     entries = [str(h.get_label()) for h in handles]
     place = (0.1 / width, (0.06 + _LINE * notes) / full)
-    look: dict[str, Any] = {"borderaxespad": 0.0, "borderpad": 0.0, "handlelength": 1.6, "labelspacing": 0.35}
+    look: dict[str, Any] = {"borderaxespad": 0.0, "borderpad": 0.0, "handlelength": 2.2, "labelspacing": 0.35}
     columns = _columns(entries, width)
     figure.legend(handles=handles, loc="lower left", bbox_to_anchor=place, ncols=columns, columnspacing=1.4, **look)
 

@@ -10,19 +10,21 @@ from matplotlib.patheffects import Normal, Stroke
 
 from thalweg.figures import theme as themes
 from thalweg.figures.fit import Fit
-from thalweg.figures.matplotlib.common import page
+from thalweg.figures.matplotlib.common import legend, page, small_print
+
+_SIZE = (8.4, 3.4)  # inches of the panels
 
 
 def draw(shown: Fit, theme: themes.Theme) -> Figure:
     """The whole figure."""
     notes = ". ".join(shown.notes) + "." * bool(shown.notes)
     with themes.matplotlib_style(theme):
-        figure = page(shown.title, shown.subtitle, notes, (8.4, 3.4), theme)
+        entries = ["data", *(["truth"] if shown.truth is not None else []), *(c.label for c in shown.curves)]
+        figure = page(shown.title, shown.subtitle, notes, _SIZE, theme, entries)
         left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
         _data(left, shown, theme)
         _loss(right, shown, theme)
-        place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-        left.legend(ncols=4, columnspacing=1.3, handlelength=1.8, **place)
+        legend(figure, left.get_legend_handles_labels()[0], small_print(notes, _SIZE[0]))
         return figure
 
 

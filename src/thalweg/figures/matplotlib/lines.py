@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from thalweg.figures import theme as themes
 from thalweg.figures.lines import Line, Panel, Sheets
 from thalweg.figures.matplotlib.common import legend, page, small_print
+from thalweg.figures.matplotlib.swarm import outcome_key
 from thalweg.figures.strands import Strand
 
 
@@ -91,9 +92,9 @@ def _strand(axes: Axes, strand: Strand, theme: themes.Theme) -> None:
     """Curves with their starts, heads and crosses where they diverge."""
     p, color = themes.palette(theme), themes.outcome_color(strand.rank, theme)
     width = 0.6 if strand.many or strand.dotted else 0.9
-    dots: dict[str, Any] = {}
+    dots: dict[str, Any] = {"linestyle": themes.outcome_linestyle(strand.rank)}
     if strand.dotted:
-        dots = {"marker": "o", "markersize": 3.0, "markeredgewidth": 0.4, "markeredgecolor": p.paper}
+        dots |= {"marker": "o", "markersize": 3.0, "markeredgewidth": 0.4, "markeredgecolor": p.paper}
     axes.plot(strand.x, strand.y, color=color, linewidth=width, label=strand.label, zorder=3, **dots)
     look: dict[str, Any] = {"linestyle": "none", "markersize": 4.2, "zorder": 5, "clip_on": False}
     for kind, places, face, edge in (
@@ -116,7 +117,7 @@ def _keys(shown: Sheets, theme: themes.Theme) -> list[Any]:
     strands = [strand for panel in shown.panels for strand in panel.strands]
     if not strands:
         return []
-    made = [Line2D([], [], color=themes.outcome_color(s.rank, theme), linewidth=2, label=s.label) for s in strands]
+    made = [outcome_key(s.rank, s.label, theme) for s in strands]
     for line in shown.panels[0].lines:
         color = themes.line_color(line.metric, line.split, theme)
         made.append(Line2D([], [], color=color, linestyle="--" if line.dashed else "-", label=line.label))

@@ -39,7 +39,7 @@ def on_map(axes: Axes, extras: Extras, unit: np.ndarray, theme: themes.Theme) ->
             axes.plot(*places[:2], label=f"_{bundle.label}, {kind}", **look, **_dot(bundle, kind, theme))
     for mark in extras.marks:
         zorder = {"region": 3.2, "curve": 4.6 if extras.crowded else 3.4, "critical": 4.8}[mark.sort]
-        axes.plot(*mark.places[:2], label=f"_{mark.label}", zorder=zorder, **_marker(mark, p, 1.0))
+        axes.plot(*mark.places[:2], label=f"_{mark.label}", zorder=zorder, **marker(mark, p, 1.0))
 
 
 def on_surface(
@@ -59,28 +59,36 @@ def on_surface(
     for mark in extras.marks:
         seen = mark.places[:, camera.visible(sheet, mark.places, *view)]
         zorder = {"region": 4.2, "curve": 5.4 if extras.crowded else 4.4, "critical": 5.6}[mark.sort]
-        axes.plot(*seen, label=f"_{mark.label}", zorder=zorder, **_marker(mark, p, 0.8))
+        axes.plot(*seen, label=f"_{mark.label}", zorder=zorder, **marker(mark, p, 0.8))
         if mark.sort != "critical":
             below = np.full(mark.places.shape[1], ground)
-            small = _marker(mark, p, 0.5)
+            small = marker(mark, p, 0.5)
             axes.plot(*mark.places[:2], below, label=f"_{mark.label}, from above", zorder=1.4, **small)
 
 
 def handles(extras: Extras, theme: themes.Theme) -> list[Any]:
     """Entries of the legend: descents, critical points, curves, regions, arrows."""
     p = themes.palette(theme)
-    made = [
-        Line2D([], [], color=themes.outcome_color(b.rank, theme), linewidth=2, label=b.label) for b in extras.bundles
-    ]
+    made = [outcome_key(b.rank, b.label, theme) for b in extras.bundles]
     order = ("critical", "curve", "region")
-    for mark in sorted(extras.marks, key=lambda m: order.index(m.sort)):
-        look = _marker(mark, p, 1.0 if mark.sort == "critical" else 1.7)
-        look["markeredgecolor"] = p.text if look["markeredgecolor"] == p.ink else look["markeredgecolor"]
-        made.append(Line2D([], [], label=mark.label, **look))
+    made += [key(mark, p) for mark in sorted(extras.marks, key=lambda m: order.index(m.sort))]
     if extras.arrows is not None:
         look = {"marker": r"$\rightarrow$", "markersize": 10, "color": p.text, **_QUIET}
         made.append(Line2D([], [], label=extras.arrows.label, **look))
     return made
+
+
+def key(mark: Mark, p: themes.Palette) -> Line2D:
+    """Entry of a legend for a mark."""
+    look = marker(mark, p, 1.0 if mark.sort == "critical" else 1.7)
+    look["markeredgecolor"] = p.text if look["markeredgecolor"] == p.ink else look["markeredgecolor"]
+    return Line2D([], [], label=mark.label, **look)
+
+
+def outcome_key(rank: int, label: str, theme: themes.Theme) -> Line2D:
+    """Entry of a legend for the lines of an outcome, long enough to show its dashes."""
+    look: dict[str, Any] = {"color": themes.outcome_color(rank, theme), "linestyle": themes.outcome_linestyle(rank)}
+    return Line2D([], [], linewidth=2, label=label, **look)
 
 
 def _lines_on_map(axes: Axes, bundle: Bundle, theme: themes.Theme) -> None:
@@ -88,6 +96,7 @@ def _lines_on_map(axes: Axes, bundle: Bundle, theme: themes.Theme) -> None:
     casing = [Stroke(linewidth=width + 0.9, foreground=themes.palette(theme).casing), Normal()]
     effects: dict[str, Any] = {} if bundle.many else {"path_effects": casing}
     color = themes.outcome_color(bundle.rank, theme)
+    effects["linestyle"] = themes.outcome_linestyle(bundle.rank)
     axes.plot(*bundle.flat, color=color, linewidth=width, label=bundle.label, zorder=3.8, **effects)
 
 
@@ -98,7 +107,8 @@ def _lines_on_surface(axes: Any, bundle: Bundle, sheet: Sheet, view: View, groun
     shadow = {"linewidth": 0.6 * width, "label": f"_{bundle.label}, from above", "zorder": 1.5}
     axes.plot(*bundle.flat, low, color=color, **shadow)
     seen = np.where(camera.visible(sheet, bundle.line, *view), bundle.line[2], np.nan)
-    axes.plot(*bundle.line[:2], seen, color=color, linewidth=width, label=bundle.label, zorder=5)
+    look: dict[str, Any] = {"linewidth": width, "linestyle": themes.outcome_linestyle(bundle.rank)}
+    axes.plot(*bundle.line[:2], seen, color=color, label=bundle.label, zorder=5, **look)
 
 
 def _dot(bundle: Bundle, kind: str, theme: themes.Theme) -> dict[str, Any]:
@@ -111,7 +121,7 @@ def _dot(bundle: Bundle, kind: str, theme: themes.Theme) -> dict[str, Any]:
     return {"marker": "o", "markerfacecolor": face, "markeredgecolor": edge, "markeredgewidth": thin, **_QUIET}
 
 
-def _marker(mark: Mark, p: themes.Palette, size: float) -> dict[str, Any]:
+def marker(mark: Mark, p: themes.Palette, size: float) -> dict[str, Any]:
     """Symbol, colour and size of a mark."""
     if mark.sort == "critical":
         sort = mark.name.split(" ")[-1]

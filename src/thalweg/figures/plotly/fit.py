@@ -27,14 +27,21 @@ def draw(shown: Fit, theme: themes.Theme) -> go.Figure:
         "yaxis": {"title": {"text": shown.y_label}, "range": list(shown.y_range), "showgrid": False},
         "xaxis2": _across(shown.place_label, shown.place_range, (_SHARE + _GAP, 1.0), "y2"),
         "yaxis2": {"title": {"text": shown.loss_label}, "range": up, "anchor": "x2", "showgrid": False, **power},
-        "margin": {"l": 84, "r": 40, "t": 124, "b": 84 if shown.notes else 68},
+        "margin": {"l": 84, "r": 40, "t": 124 + _more_rows(shown), "b": 84 if shown.notes else 68},
         "legend": {"orientation": "h", "x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom"}
         | {"traceorder": "normal"},
         "hovermode": "closest",
-        "height": 540,
+        "height": 540 + _more_rows(shown),
         "annotations": [{**foot, **words, "font": {"size": 12, "color": p.muted}}],
     }
     return figure([*_left(shown, theme), *_right(shown, theme)], layout, theme)
+
+
+def _more_rows(shown: Fit) -> int:
+    """Pixels that the legend takes beyond its first row: plotly gives all entries the width of the longest."""
+    wide = [50 + 7 * len(name) for name in ("data", "truth", *(c.label for c in shown.curves))]
+    columns = max(1, 1000 // max(wide))
+    return 0 if sum(wide) <= 1000 else 20 * (-(-len(wide) // columns) - 1)
 
 
 def _across(words: str, ends: tuple[float, float], domain: tuple[float, float], anchor: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def traces(strand: Strand, number: int, axes: dict[str, str], theme: themes.Them
         "mode": "lines+markers" if strand.dotted else "lines",
         "x": _listed(strand.x),
         "y": _listed(strand.y),
-        "line": {"color": color, "width": width},
+        "line": {"color": color, "width": width, "dash": themes.outcome_strokes(strand.rank)},
         "marker": {"size": 6.5, "color": color, "opacity": 1, "line": {"width": 0.8, "color": paper}},
         "opacity": 0.8 if strand.many else 0.95,
         "connectgaps": False,

@@ -21,7 +21,7 @@ def in_space(bundle: Bundle, number: int, box: Box, ground: float, theme: themes
     lift = LIFT * box.unit[2]
     low = np.where(np.isfinite(bundle.flat[0]), ground + 1.5 * lift, np.nan)
     group = {"type": "scatter3d", "legendgroup": f"descents {number}"}
-    line = {"color": color}
+    line = {"color": color, "dash": themes.outcome_dash(bundle.rank)}
     dots = np.concatenate([bundle.starts, bundle.ends], axis=1)
     high = np.concatenate([bundle.line, _crosses(bundle.lost, box.spans)], axis=1)
     return [
@@ -53,13 +53,14 @@ def on_map(bundle: Bundle, number: int, spans: np.ndarray, theme: themes.Theme) 
     group = {"type": "scatter", "legendgroup": f"descents {number}"}
     width = 1.3 if bundle.many else 2.0
     places = spots(bundle.flat, spans)
-    line = {**group, **places, **_lines(bundle.label), "line": {"color": color, "width": width}}
+    look = {"color": color, "width": width, "dash": themes.outcome_strokes(bundle.rank)}
+    line = {**group, **places, **_lines(bundle.label), "line": look}
     casing = {**group, **places, **_lines(f"{bundle.label}, casing", legend=False)}
     dots = np.concatenate([m[:2] for m in (bundle.starts, bundle.ends, bundle.lost)], axis=1)
-    look = _look(bundle, color, p, (5.5, 4.5) if bundle.many else (8.5, 7.0), bundle.lost.shape[1])
+    spot = _look(bundle, color, p, (5.5, 4.5) if bundle.many else (8.5, 7.0), bundle.lost.shape[1])
     made = [casing | {"line": {"color": p.casing, "width": width + 1.8}}] * (not bundle.many)
     words = _dots(bundle, bundle.end_text + bundle.lost_text)
-    return [*made, line, {**group, **words, **spots(dots, spans), "marker": look, "cliponaxis": False}]
+    return [*made, line, {**group, **words, **spots(dots, spans), "marker": spot, "cliponaxis": False}]
 
 
 def spots(places: np.ndarray, spans: np.ndarray) -> dict[str, list[float | None]]:

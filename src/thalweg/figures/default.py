@@ -1,0 +1,95 @@
+"""The picture of any result: the figure of its kind, where nobody says which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from thalweg import schema
+from thalweg.figures.approximation import linear_approximation
+from thalweg.figures.backend import Backend
+from thalweg.figures.critical import critical_points
+from thalweg.figures.descent import descent
+from thalweg.figures.fit import fit
+from thalweg.figures.risk import risk
+from thalweg.figures.surface import profile, surface
+from thalweg.figures.theme import Theme
+from thalweg.figures.trajectory import path as over_steps
+
+
+def picture(
+    ds: xr.Dataset,
+    *,
+    on: xr.Dataset | None = None,
+    path: xr.Dataset | None = None,
+    backend: Backend = "plotly",
+    theme: Theme = "light",
+    title: str | None = None,
+) -> Any:
+    """Draw a result of any kind that has a picture.
+
+    A surface over one coordinate becomes a profile, over two a surface, with risks their maps; descents become curves
+    of the loss, critical points places in their plane, or both are drawn on a surface.
+
+    Parameters
+    ----------
+    ds
+        Kind `surface`, `path`, `descent`, `critical_points`, `fit` or `linear_approximation`.
+    on
+        A surface to draw critical points on, or a descent that has positions on it.
+    path
+        Kind `path`, to lie on a surface over two coordinates.
+    backend, theme, title
+        As in `figures.surface`.
+
+    Returns
+    -------
+    Figure
+        As the figure that is chosen.
+
+    Raises
+    ------
+    ValueError
+        If there is no picture of this kind, or its figure refuses it.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> words = {"role": "value", "metric": "loss", "split": "train", "long_name": "training loss", "units": ""}
+    >>> line = xr.Dataset({"loss": ("t", [1.0, 2.0], words)}, {"t": [0, 1]}, {"kind": "surface", "coordinates": ["t"]})
+    >>> picture(line, backend="none").title
+    'Profile of the loss'
+    """
+    kind = schema.check(ds).attrs["kind"]
+    look: dict[str, Any] = {"backend": backend, "theme": theme, "title": title}
+    if kind == "surface":
+        return _surface(ds, path, look)
+    if on is not None and kind in _OVERLAYS and "coordinates" in ds.attrs:
+        lying: dict[str, Any] = {_OVERLAYS[kind]: ds}
+        return surface(on, **lying, **look)
+    if kind not in _FIGURES:
+        raise ValueError(
+            f"A result of kind {kind!r} has no picture of its own. Project it onto a plane "
+            f"(`project_trajectory`), or draw one of kind surface, {', '.join(_FIGURES)}."
+        )
+    return _FIGURES[kind](ds, **look)
+
+
+_OVERLAYS = {"descent": "descent", "critical_points": "critical"}
+_FIGURES: dict[str, Any] = {
+    "path": over_steps,
+    "descent": descent,
+    "critical_points": critical_points,
+    "fit": fit,
+    "linear_approximation": linear_approximation,
+}
+
+
+def _surface(ds: xr.Dataset, path: xr.Dataset | None, look: dict[str, Any]) -> Any:
+    """Two coordinates are a surface, one is a profile; axes of a single point do not count."""
+    flat = ds.squeeze([d for d in schema.coordinates(ds) if ds.sizes.get(d) == 1])
+    dims = [d for d in schema.coordinates(flat) if d in flat.dims]
+    if "pointwise_risk" in flat and len(dims) == 2:
+        return risk(flat, **look)
+    return profile(flat, **look) if len(dims) == 1 else surface(flat, path=path, **look)
