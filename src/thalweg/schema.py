@@ -27,7 +27,7 @@ Kinds
     Weights recorded along a training run: `theta(step, weight)`, `loss(step)`, `learning_rate(step)`.
 `components`
     Principal components of a trajectory: `component(axis, weight)`, `mean(weight)`,
-    `explained_variance_ratio(axis)`, `score(step, axis)`.
+    `explained_variance_ratio(axis)`, `score(step, axis)`; of a descent `score(start, step, axis)`.
 `descent`
     An optimiser from many starts: `theta(start, step, weight)`, `loss(start, step)`, `gradient(start, step, weight)`
     (that of the update made at that step), `learning_rate(step)`; with mini-batches `batch_loss(start, step)` and the
@@ -159,7 +159,7 @@ def _check_components(ds: xr.Dataset) -> None:
             "component": ("axis", "weight"),
             "mean": ("weight",),
             "explained_variance_ratio": ("axis",),
-            "score": ("step", "axis"),
+            "score": ("start", "step", "axis") if "start" in ds.dims else ("step", "axis"),
         },
     )
 

@@ -223,3 +223,31 @@ def test_a_plane_or_a_problem_of_another_network_is_refused():
     problem = tw.FunctionProblem(lambda x: x)
     with pytest.raises(ValueError, match="different networks"):
         tw.project_trajectory(recorded, tw.Line(np.zeros(6), np.ones(6)), problem)
+
+
+def test_components_of_a_descent_are_those_of_all_iterates_that_did_not_diverge():
+    """Against scikit-learn's, of the stacked iterates."""
+    problem = tw.FunctionProblem(lambda x, y, z: x**4 + 3 * y**2 + 0.1 * (x - z) ** 2)
+    starts = np.concatenate([tw.random_starts(8, 3, seed=4).numpy(), [[9.0, 0.0, 0.0]]])
+    paths = tw.descend(problem, starts, lambda w: torch.optim.SGD(w, lr=0.05), 40)
+    assert not np.isfinite(paths.theta.values[-1, -1]).all()
+    found = tw.principal_components(paths)
+    oracle = PCA(2).fit(paths.theta.values[:-1].reshape(-1, 3))
+    np.testing.assert_allclose(np.abs(found.component.values @ oracle.components_.T), np.eye(2), atol=1e-8)
+    np.testing.assert_allclose(found.explained_variance_ratio, oracle.explained_variance_ratio_, rtol=1e-8)
+    plane = tw.principal_plane(paths)
+    np.testing.assert_allclose(plane.origin, oracle.mean_, atol=1e-12)
+    drawn = tw.project_trajectory(paths, plane)
+    np.testing.assert_allclose(drawn.alpha.values[:-1], found.score.values[:-1, :, 0], atol=1e-10)
+    assert drawn.attrs["subspace_id"] == tw.loss_surface(problem, plane, points=5).attrs["subspace_id"]
+
+
+def test_components_of_a_descent_that_goes_one_way_are_refused():
+    problem = tw.FunctionProblem(lambda x, y: x**2 + y**2)
+    paths = tw.descend(problem, [[1.0, 1.0]], lambda w: torch.optim.SGD(w, lr=0.1), 20)
+    with pytest.raises(ValueError, match="fewer than 2 directions"):
+        tw.principal_plane(paths)
+    with pytest.raises(ValueError, match="center='mean'"):
+        tw.principal_components(paths, center="last")
+    with pytest.raises(ValueError, match="2 weights"):
+        tw.principal_components(paths, 3)

@@ -1,5 +1,7 @@
 """Loss and gradient at many points at once: those of each point alone, however many are taken together."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -272,3 +274,32 @@ def test_weights_of_another_problem_are_refused(shape):
 def test_a_function_has_no_examples():
     with pytest.raises(ValueError, match="no examples to make a mini-batch of"):
         tw.FunctionProblem(lambda x, y: x * y).value_and_gradient(torch.zeros(2), [0])
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_taken_in_whatever_mode_the_caller_is(mode):
+    """With weights made in that mode, and outside of it."""
+    written = tw.FunctionProblem(lambda x, y: (x**2 - 1) ** 2 + y**2)
+    data = (torch.linspace(-1, 1, 9)[:, None], torch.linspace(0, 1, 9)[:, None])
+    network = tw.ModuleProblem(torch.nn.Linear(1, 1), data, loss=torch.nn.functional.mse_loss)
+    for problem in (written, network):
+        theta, v = torch.tensor([2.0, 1.0]), torch.tensor([1.0, -1.0])
+        gradient, product = problem.gradient(theta), problem.hvp(theta, v)
+        assert gradient.abs().min() > 0
+        with mode():
+            for at, along in ((theta, v), (theta.clone(), v.clone())):
+                torch.testing.assert_close(problem.gradient(at), gradient)
+                torch.testing.assert_close(problem.hvp(at, along), product)
+                torch.testing.assert_close(problem.value_and_gradient(at[None])[1][0], gradient)
+            surface = tw.loss_surface(problem, tw.coordinate_plane(problem), extent=1.0, points=3, gradient=True)
+            paths = tw.descend(problem, [[2.0, 1.0]], lambda w: torch.optim.SGD(w, lr=0.01), 3)
+        assert np.abs(surface.gradient.values).max() > 0
+        assert np.abs(np.diff(paths.theta.values, axis=1)).min() > 0
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x, y: math.exp(x) + y, lambda x, y: np.exp(x) + y, lambda x, y: x if x > 0 else y]
+)
+def test_functions_of_numbers_are_told_to_use_torch(function):
+    with pytest.raises(TypeError, match="torch's operations"):
+        tw.FunctionProblem(function)

@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 
 from thalweg import schema
+from thalweg.problem.grad import differentiating
 from thalweg.store import provenance
 
 
@@ -125,7 +126,10 @@ def _raw(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
                 found = function(torch.as_tensor(x))
         except (TypeError, AttributeError, RuntimeError, DeprecationWarning):
             found = function(x)
-    values = np.asarray(found.detach() if isinstance(found, torch.Tensor) else found, dtype=np.float64)
+    values = np.asarray(found.detach() if isinstance(found, torch.Tensor) else found)
+    if values.dtype.kind not in "fiub":
+        raise ValueError(f"The function returned {found!r}; expected real numbers, one for each of its inputs."[:300])
+    values = values.astype(np.float64)
     if values.shape not in ((), x.shape):
         raise ValueError(
             f"The function returned shape {values.shape} for an array of shape {x.shape}; it must act on each number "
@@ -136,6 +140,11 @@ def _raw(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
 
 def _slope(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, str]:
     """Derivative and how it was found."""
+    with differentiating():
+        return _automatic(function, x)
+
+
+def _automatic(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, str]:
     at = torch.as_tensor(x).requires_grad_(True)
     try:
         with warnings.catch_warnings(action="error", category=DeprecationWarning):
@@ -146,8 +155,8 @@ def _slope(function: Callable[[Any], Any], x: np.ndarray) -> tuple[np.ndarray, s
             raise TypeError("not a function of tensors")
     except (TypeError, AttributeError, RuntimeError, DeprecationWarning):  # numpy's own functions
         return _differences(function, x)
-    if not value.requires_grad:
-        return np.zeros_like(x), "automatic"
+    if not value.requires_grad:  # a constant, or a function that hides from autograd
+        return _differences(function, x)
     try:
         return torch.autograd.grad(value.sum(), at)[0].numpy(), "automatic"
     except RuntimeError:  # torch has no derivative of it

@@ -34,6 +34,7 @@ from torch.overrides import TorchFunctionMode
 from thalweg.measures.emitted import NotCompiled, source
 from thalweg.measures.optimizers import Descent, Factory, Scheduling, made
 from thalweg.problem import FunctionProblem, Problem
+from thalweg.problem.grad import differentiating
 
 __all__ = ["Kernel", "NotCompiled", "compiled"]
 
@@ -43,6 +44,9 @@ _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-shar
 _ACCURACY = 1e-9
 _MOST_TRACED = 64
 _traced: dict[Any, tuple[Any, str]] = {}
+_KNOWN_MODULES = ("torch", "math", "numpy")
+_PLAIN = (int, float, complex, str, bytes, bool, type(None), torch.dtype)
+Look = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class Record(Protocol):
@@ -64,9 +68,9 @@ class Kernel:
         Why it did not, or nothing.
     """
 
-    def __init__(self, call: Any, names: Sequence[str], rates: np.ndarray) -> None:
+    def __init__(self, call: Any, names: Sequence[str], rates: np.ndarray, look: Look) -> None:
         self.refused = ""
-        self._call, self._names, self._rates = call, names, rates
+        self._call, self._names, self._rates, self._look = call, names, rates, look
         self._before: tuple[Tensor, dict[str, Tensor]] | None = None
 
     def takes_over(self, step: int, value: Tensor, slope: Tensor, descent: Descent, record: Record) -> bool:
@@ -78,13 +82,19 @@ class Kernel:
         tried = [torch.empty_like(part)[None] for part in (slope, value, slope)]
         moved = self._run(*self._before, 1, [0], tried)
         pairs = zip((moved, tried[1][0], tried[2][0]), (descent.weights, value, slope), strict=True)
-        if not all(torch.allclose(*pair, rtol=_ACCURACY, atol=_ACCURACY, equal_nan=True) for pair in pairs):
+        if not all(_same(*pair) for pair in pairs):
             self.refused = "the compiled step differs from the plain one"
             return False
         places = {at: k for k, at in enumerate(record.steps[:-1])}
         others = range(2, record.steps[-1])
         rows = [places.get(at, -1) for at in others]
         moved = self._run(descent.weights, descent.state, 2, rows, (record.theta, record.value, record.gradient))
+        last = max((row for row in rows if row >= 0), default=-1)
+        if last >= 0 and not all(
+            map(_same, self._look(record.theta[last]), (record.value[last], record.gradient[last]))
+        ):
+            self.refused = "the compiled loss differs from the plain one at the end"
+            return False
         descent.jump(moved, float(self._rates[-1]))
         record.rate += [float(self._rates[at]) for at in others if at in places]
         return True
@@ -104,6 +114,13 @@ class Kernel:
         pointers += [part.data_ptr() for part in (columns, kept, single, *out, spare)]
         self._call(*map(ctypes.c_int64, (num_starts, len(rows))), *map(ctypes.c_void_p, pointers))
         return columns.T
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Equal but for rounding, each number against the largest."""
+    sizes = torch.cat([part[part.isfinite()].abs().flatten() for part in (a, b)])
+    level = _ACCURACY * float(sizes.max()) if len(sizes) else 0.0
+    return torch.allclose(a, b, rtol=_ACCURACY, atol=level, equal_nan=True)
 
 
 def compiled(
@@ -128,7 +145,7 @@ def compiled(
         raise NotCompiled("the optimiser does not treat every number by itself")
     _need_own_step(made(optimizer, torch.zeros(1, problem.num_weights, dtype=torch.float64)))
     names, text = _source(problem, optimizer)
-    return Kernel(_function(text), names, _rates(optimizer, scheduler, descent, steps))
+    return Kernel(_function(text), names, _rates(optimizer, scheduler, descent, steps), problem.value_and_gradient)
 
 
 def _need_own_step(model: Optimizer) -> None:
@@ -141,20 +158,47 @@ def _need_own_step(model: Optimizer) -> None:
 
 
 def _source(problem: FunctionProblem, optimizer: Factory) -> tuple[tuple[str, ...], str]:
-    """C code of one step in a loop; traced once for each function and optimiser."""
+    """C code of one step in a loop; traced once for each function, what it refers to, and optimiser."""
     model = made(optimizer, torch.zeros(1, dtype=torch.float64))
     settings = {k: v for k, v in model.param_groups[0].items() if k not in ("params", "lr", "initial_lr")}
-    key = (problem.loss_at, type(model), repr(settings))
-    if key not in _traced:
-        try:
-            _traced[key] = _trace(problem, optimizer)
-        except NotCompiled:
-            raise
-        except Exception as error:  # whatever a tracer stumbles over
-            raise NotCompiled(_why(error)) from error
+    if isinstance(model.param_groups[0]["lr"], Tensor):
+        raise NotCompiled("the learning rate is a tensor")
+    known = _captured(problem.function)
+    key = (problem.function, problem.num_weights, known, type(model), repr(settings))
+    if known is not None and key in _traced:
+        return _traced[key]
+    try:
+        found = _trace(problem, optimizer)
+    except NotCompiled:
+        raise
+    except Exception as error:  # whatever a tracer stumbles over
+        raise NotCompiled(_why(error)) from error
+    if known is not None:
+        _traced[key] = found
         if len(_traced) > _MOST_TRACED:
             del _traced[next(iter(_traced))]
-    return _traced[key]
+    return found
+
+
+def _captured(function: Any, depth: int = 4) -> tuple[Any, ...] | None:
+    """What a function refers to beside its arguments; None if that may change without a trace, as tensors may."""
+    if not inspect.isfunction(function) or depth == 0:
+        return None
+    found: list[Any] = [function.__code__, function.__defaults__, tuple((function.__kwdefaults__ or {}).items())]
+    seen = inspect.getclosurevars(function)
+    for name, value in sorted({**seen.nonlocals, **seen.globals}.items()):
+        if isinstance(value, _PLAIN):
+            found.append((name, type(value), value))
+        elif inspect.ismodule(value) and value.__name__.split(".")[0] in _KNOWN_MODULES:
+            found.append((name, value.__name__))
+        elif getattr(value, "__module__", None) is not None and inspect.isbuiltin(value):
+            found.append((name, id(value)))
+        elif (inner := _captured(value, depth - 1)) is not None:
+            found.append((name, inner))
+        else:
+            return None
+    defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    return tuple(found) if all(isinstance(value, _PLAIN) for value in defaults) else None
 
 
 def _why(error: Exception) -> str:
@@ -180,7 +224,7 @@ def _trace(problem: FunctionProblem, optimizer: Factory) -> tuple[tuple[str, ...
 
 
 def _value_and_slope(loss: Callable[..., Tensor], weights: Tensor) -> tuple[Tensor, Tensor]:
-    with torch.enable_grad():
+    with differentiating():
         coordinates = [weight.detach().requires_grad_(True) for weight in weights.unbind(-1)]
         value = loss(*coordinates)
         if not value.requires_grad:
@@ -258,6 +302,15 @@ def _function(text: str) -> Any:
     compiler = next((found for c in ("cc", "gcc", "clang") if (found := shutil.which(c))), None)
     if compiler is None:
         raise NotCompiled("there is no C compiler (cc, gcc or clang)")
+    try:
+        loaded = _built(compiler, text)
+    except OSError as error:  # no room for temporary files, or none to run code from; not a compiler after all
+        raise NotCompiled(f"the code could not be built: {error}") from error
+    loaded.restype = None
+    return loaded
+
+
+def _built(compiler: str, text: str) -> Any:
     with tempfile.TemporaryDirectory(prefix="thalweg-") as folder:
         name = hashlib.sha256(text.encode()).hexdigest()[:16]
         written, library = Path(folder, f"{name}.c"), Path(folder, f"{name}.so")
@@ -267,6 +320,4 @@ def _function(text: str) -> Any:
         )
         if done.returncode:
             raise NotCompiled(f"{compiler} failed: {done.stderr.strip().partition(chr(10))[0]}")
-        loaded = ctypes.CDLL(str(library)).descend
-    loaded.restype = None
-    return loaded
+        return ctypes.CDLL(str(library)).descend

@@ -105,7 +105,7 @@ def below(surface: xr.Dataset, quantity: str, eps: float) -> xr.Dataset:
             f"{quantity!r} is not a quantity of this surface; it has {', '.join(schema.values(surface))}"
             + (" (`gradient_field` adds gradient_norm)." if quantity == "gradient_norm" else ".")
         )
-    if not np.isfinite(eps):
+    if isinstance(eps, str) or np.ndim(eps) or not np.isfinite(eps):
         raise ValueError(f"eps={eps!r}; expected a finite number.")
     inside = surface[quantity].values < eps
     components = int(ndimage.label(inside, structure=np.ones((3,) * inside.ndim))[1])

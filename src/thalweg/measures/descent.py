@@ -178,7 +178,7 @@ def _run(
     kernel: Kernel | None = None,
 ) -> None:
     """Step after step: evaluate, keep, move."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
 
     def noisy(slope: Tensor) -> Tensor:
         if not noise:

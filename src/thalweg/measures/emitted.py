@@ -26,6 +26,7 @@ class NotCompiled(Exception):
 
 # --- operations: entries are C expressions, tensors are arrays of them ---
 
+_PLACING = ("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking")  # checked by the result's dtype
 _RESHAPED = ("view", "_unsafe_view", "reshape", "squeeze", "unsqueeze")
 _SAME = ("alias", "clone", "detach", "lift_fresh_copy", "lift_fresh", "contiguous")
 _UNARY = [
@@ -236,12 +237,18 @@ class _Lines:
             return self._reduced(node, name, args, shape)
         inplace = name.endswith("_")
         result = self._elementwise(node, name.rstrip("_"), args, shape)
-        if inplace:
-            self.env[node.args[0]] = result  # type: ignore[index]
+        into = node.args[0] if inplace else node.kwargs.get("out")
+        if isinstance(into, Node):
+            self.env[into] = result
         return result
 
     def _elementwise(self, node: Node, name: str, args: list[Any], shape: tuple[int, ...]) -> np.ndarray:
         template, extra = _template(node, name), {"alpha": "1.0", "value": "1.0"}
+        unknown = [
+            k for k, v in node.kwargs.items() if k not in (*extra, "out") and v is not None and k not in _PLACING
+        ]
+        if unknown:
+            raise NotCompiled(f"the operation {node.target} with {unknown[0]}= has no counterpart in C")
         extra |= {k: _literal(v) for k, v in node.kwargs.items() if k in extra}
         given = [a if isinstance(a, np.ndarray) else np.array(_literal(a), dtype=object) for a in args]
         given = [np.broadcast_to(a, shape) for a in given]

@@ -63,13 +63,14 @@ def model_fit(
     x, y = (np.asarray(torch.as_tensor(v).detach().cpu(), dtype=np.float64).reshape(-1) for v in data)
     if x.size != y.size or x.size == 0:
         raise ValueError(f"The data have {x.size} inputs and {y.size} targets; a fit is drawn of one number each.")
+    form = _form(problem, np.shape(data[0])[1:])
     at = _inputs(x) if inputs is None else np.asarray(inputs, dtype=np.float64).reshape(-1)
     theta = paths["theta"].values
     if theta.shape[0] * theta.shape[1] * at.size > _MOST:
         raise ValueError("That are too many predictions; keep fewer steps (`every=`), or choose fewer `inputs`.")
     found = xr.Dataset(
         {
-            "prediction": (("start", "step", "input"), _predictions(problem, theta, at, data[0])),
+            "prediction": (("start", "step", "input"), _predictions(problem, theta, at, form)),
             "loss": paths["loss"],
             "theta": paths["theta"],
             "x": ("example", x),
@@ -94,12 +95,25 @@ def _inputs(x: np.ndarray) -> np.ndarray:
     return np.linspace(x.min() - spare, x.max() + spare, 200)
 
 
-def _predictions(problem: ModuleProblem, theta: np.ndarray, at: np.ndarray, like: Any) -> np.ndarray:
-    """`(start, step, input)`; the inputs have the form of the data's own."""
-    inputs = torch.as_tensor(at).to(problem.layout.dtype).reshape(-1, *[1] * (np.ndim(like) - 1))
+def _form(problem: ModuleProblem, own: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of one input that the model takes: the data's own, or a column where these are bare numbers."""
+    shapes = [tuple(1 for _ in own), (1,)] if not own else [tuple(1 for _ in own)]
+    for shape in shapes:
+        probe = torch.zeros(3, *shape, dtype=problem.layout.dtype)
+        try:
+            if torch.as_tensor(problem.predict(problem.theta, probe)).numel() == 3:
+                return shape
+        except (RuntimeError, ValueError, IndexError):
+            continue
+    raise ValueError(
+        "The model does not give one number for one number; a fit is drawn of models of one input and one output."
+    )
+
+
+def _predictions(problem: ModuleProblem, theta: np.ndarray, at: np.ndarray, form: tuple[int, ...]) -> np.ndarray:
+    """`(start, step, input)`."""
+    inputs = torch.as_tensor(at).to(problem.layout.dtype).reshape(-1, *form)
     rows = torch.as_tensor(theta.reshape(-1, theta.shape[-1]))
     with torch.no_grad():
         outputs = [problem.predict(row, inputs).detach().double().cpu().numpy().reshape(-1) for row in rows]
-    if outputs[0].size != at.size:
-        raise ValueError(f"The model gives {outputs[0].size} numbers for {at.size} inputs; a fit is drawn of one each.")
     return np.stack(outputs).reshape(*theta.shape[:2], at.size)

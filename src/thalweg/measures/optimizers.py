@@ -84,9 +84,16 @@ class Descent:
             if self.separate:
                 optimizer.step(_closure(part, value[k], gradient[k], evaluate))  # type: ignore[arg-type]
             else:
-                optimizer.step()
+                _stepped(optimizer)
         for scheduler in self._schedulers:
             scheduler.step()
+
+
+def _stepped(optimizer: Optimizer) -> None:
+    try:
+        optimizer.step()
+    except RuntimeError as error:
+        raise ValueError(f"{type(optimizer).__name__} cannot descend here: {error}") from error
 
 
 def acts_elementwise(optimizer: Factory, like: Tensor) -> bool:
@@ -107,14 +114,14 @@ def acts_elementwise(optimizer: Factory, like: Tensor) -> bool:
         with torch.random.fork_rng(devices=[]):
             together = _moves(optimizer, rows, slopes)
             alone = torch.stack([_moves(optimizer, row, [s[k] for s in slopes]) for k, row in enumerate(rows)])
-    except _Refused:
+    except RefusedSettings:
         raise
     except Exception:  # it wants a closure, a matrix, or something else that a stack of starts does not have
         return False
     return bool(torch.isclose(together, alone, rtol=1e-6, atol=1e-9 * float(alone.abs().max()), equal_nan=True).all())
 
 
-class _Refused(ValueError):
+class RefusedSettings(ValueError):
     """The optimiser does not accept its own settings."""
 
 
@@ -134,7 +141,7 @@ def made(optimizer: Factory, weights: Tensor) -> Optimizer:
     try:
         result = optimizer([weights])
     except ValueError as error:
-        raise _Refused(f"The optimiser refuses its settings: {error}.") from error
+        raise RefusedSettings(f"The optimiser refuses its settings: {error}.") from error
     if not isinstance(result, Optimizer):
         raise TypeError(
             f"`optimizer` returned a {type(result).__name__}; expected a torch.optim.Optimizer, as from "

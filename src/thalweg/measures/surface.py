@@ -37,6 +37,7 @@ from thalweg.measures.layout import (
 from thalweg.measures.progress import bar, duration
 from thalweg.measures.request import Request, chosen_metrics, fingerprint, need_problem, validate
 from thalweg.problem import Problem
+from thalweg.problem.grad import differentiating
 from thalweg.store import Grid, StoredGrid, StoreMismatchError, load
 from thalweg.store.grid import creation, process_number, same_request, same_values, stored_axes
 from thalweg.store.tree import clean, study_path
@@ -327,8 +328,8 @@ def _values(
 
 def _gradients(request: Request, coords: np.ndarray) -> np.ndarray:
     """Of the loss in the subspace's coordinates, `(n, dim)`, by the chain rule."""
-    at = torch.as_tensor(coords, device=request.subspace.origin.device).requires_grad_(True)
-    with torch.enable_grad():
+    with differentiating():
+        at = torch.as_tensor(coords, device=request.subspace.origin.device).requires_grad_(True)
         theta = request.subspace(at)
-    slope = request.problem.value_and_gradient(theta.detach().to(request.problem.theta))[1]
-    return torch.autograd.grad(theta, at, slope.to(theta))[0].double().cpu().numpy()
+        slope = request.problem.value_and_gradient(theta.detach().to(request.problem.theta))[1]
+        return torch.autograd.grad(theta, at, slope.to(theta))[0].double().cpu().numpy()

@@ -34,7 +34,8 @@ def principal_components(trajectory: xr.Dataset, num_components: int = 2, center
     Parameters
     ----------
     trajectory
-        Kind `trajectory`, as a `Recorder` writes it; `theta` may be lazy.
+        Kind `trajectory`, as a `Recorder` writes it; `theta` may be lazy. Or kind `descent`: the iterates of all starts
+        together, those that diverged left out.
     num_components
         At most $T - 1$.
     center
@@ -45,14 +46,15 @@ def principal_components(trajectory: xr.Dataset, num_components: int = 2, center
     -------
     Dataset
         Kind `components`: `component(axis, weight)` of unit length, `mean(weight)` (the centre),
-        `explained_variance_ratio(axis)`, `score(step, axis)`.
+        `explained_variance_ratio(axis)`, `score(step, axis)` (of a descent `score(start, step, axis)`).
 
     Raises
     ------
     ValueError
         Fewer different steps than components need, or non-finite weights (a run that diverged).
     """
-    schema.check(trajectory)
+    if schema.check(trajectory).attrs["kind"] == "descent":
+        return _of_descent(trajectory, num_components, center)
     theta = trajectory["theta"]
     num_steps = theta.sizes["step"]
     if not 1 <= num_components <= num_steps - 1:
@@ -86,6 +88,37 @@ def principal_components(trajectory: xr.Dataset, num_components: int = 2, center
     return schema.check(dataset)
 
 
+def _of_descent(descent: xr.Dataset, num_components: int, center: Center) -> xr.Dataset:
+    """Of all iterates of all starts, from the singular values of one matrix."""
+    theta = descent["theta"].values
+    finite = np.isfinite(theta).all(axis=(1, 2))
+    rows = theta[finite].reshape(-1, theta.shape[2])
+    if center != "mean":
+        raise ValueError("A descent ends in as many places as it has starts; take center='mean'.")
+    if not 1 <= num_components <= min(len(rows) - 1, rows.shape[1]):
+        raise ValueError(
+            f"{num_components} principal components need as many weights and one more iterate; the descent has "
+            f"{rows.shape[1]} weights and {len(rows)} iterates of starts that did not diverge."
+        )
+    middle = rows.mean(axis=0)
+    sizes, components = np.linalg.svd(rows - middle, full_matrices=False)[1:]
+    if not sizes[num_components - 1] > 1e-6 * max(sizes[0], 1e-150):
+        raise ValueError(f"The descent moves in fewer than {num_components} directions; ask for fewer components.")
+    components = components[:num_components]
+    components *= np.where(np.take_along_axis(components, np.abs(components).argmax(1)[:, None], 1) < 0, -1.0, 1.0)
+    dataset = xr.Dataset(
+        {
+            "component": (("axis", "weight"), components),
+            "mean": ("weight", middle),
+            "explained_variance_ratio": ("axis", sizes[:num_components] ** 2 / (sizes**2).sum()),
+            "score": (("start", "step", "axis"), (theta - middle) @ components.T),
+        },
+        {"start": descent["start"], "step": descent["step"], "axis": np.arange(1, num_components + 1)},
+        {"kind": "components", "center": center, **provenance()},
+    )
+    return schema.check(dataset)
+
+
 def principal_plane(trajectory: xr.Dataset, center: Center = "mean") -> Plane:
     """The plane of the first two principal components of a trajectory, in units of distance in weight space.
 
@@ -97,6 +130,7 @@ def principal_plane(trajectory: xr.Dataset, center: Center = "mean") -> Plane:
     origin = torch.as_tensor(found["mean"].values).to(dtype)
     u, v = torch.as_tensor(found["component"].values).to(dtype)
     ratios = [round(float(r), 6) for r in found["explained_variance_ratio"]]
+    scores = found["score"].values.reshape(-1, 2)
     info = {
         "kind": "principal",
         "center": center,
@@ -104,7 +138,7 @@ def principal_plane(trajectory: xr.Dataset, center: Center = "mean") -> Plane:
         "normalize": "unit length",
         "labels": [f"principal component {k + 1} ({100 * r:.3g}%)" for k, r in enumerate(ratios)],
     }
-    return Plane(origin, u, v, info=info, anchors=found["score"].values)
+    return Plane(origin, u, v, info=info, anchors=scores[np.isfinite(scores).all(axis=1)])
 
 
 def project_trajectory(trajectory: xr.Dataset, plane: Box, problem: Problem | None = None) -> xr.Dataset:

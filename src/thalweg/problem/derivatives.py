@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from thalweg.problem.data import Batches
+from thalweg.problem.grad import differentiating, normal, variable
 from thalweg.problem.network import Network
 from thalweg.problem.tree import batch_size
 
@@ -45,9 +46,9 @@ class Objective:
     def gradient(self, theta: Tensor) -> Tensor:
         """One forward and backward pass, with the graph of one batch at a time."""
         self._differentiable()
-        theta = theta.detach().requires_grad_(True)
-        total = torch.zeros_like(theta)
-        with torch.enable_grad():
+        with differentiating():
+            theta = variable(theta)
+            total = torch.zeros_like(theta)
             for batch in self.data.iterate():
                 loss = self._total(theta, batch)
                 if loss.requires_grad:  # else a loss of this batch that no weight changes smoothly (counts, signs)
@@ -58,16 +59,18 @@ class Objective:
         """Mean loss and gradient at several weight vectors `(k, num_weights)`, `points_at_once` of them by `vmap`."""
         self._differentiable()
         batches = self.data.iterate() if examples is None else iter([self.data.some(examples)])
-        value = torch.zeros(len(thetas), dtype=torch.float64, device=thetas.device)
-        slope = torch.zeros_like(thetas)
         count = size = 0
-        for batch in batches:
-            for start in range(0, len(thetas), points_at_once):
-                rows = slice(start, min(start + points_at_once, len(thetas)))
-                gradient, (total, size) = self._totals(thetas[rows].detach(), batch, points_at_once)
-                value[rows] += total.double()
-                slope[rows] += gradient
-            count += size
+        with differentiating():
+            thetas = normal(thetas)
+            value = torch.zeros(len(thetas), dtype=torch.float64, device=thetas.device)
+            slope = torch.zeros_like(thetas)
+            for batch in batches:
+                for start in range(0, len(thetas), points_at_once):
+                    rows = slice(start, min(start + points_at_once, len(thetas)))
+                    gradient, (total, size) = self._totals(thetas[rows].detach(), batch, points_at_once)
+                    value[rows] += total.double()
+                    slope[rows] += gradient
+                count += size
         return value / max(count, 1), slope / max(count, 1)
 
     def _totals(self, thetas: Tensor, batch: Any, points_at_once: int) -> tuple[Tensor, tuple[Tensor, int]]:
@@ -94,9 +97,9 @@ class Objective:
         """By double backward, one batch's graph at a time; attention by the kernel that has second derivatives."""
         self._differentiable()
         _no_weight_norm(self.network.head.model)
-        theta = theta.detach().requires_grad_(True)
-        product = torch.zeros_like(theta)
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        with differentiating(), sdpa_kernel(SDPBackend.MATH):
+            theta, v = variable(theta), normal(v)
+            product = torch.zeros_like(theta)
             for batch in self.data.iterate():
                 loss = self._total(theta, batch)
                 if not loss.requires_grad:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from thalweg.problem.criterion import check_metrics, one_of
 from thalweg.problem.engine import Plan, Points, checked
+from thalweg.problem.grad import differentiating, normal, variable
 from thalweg.problem.protocol import Measurement
 from thalweg.weights import Layout
 
@@ -85,6 +88,11 @@ class FunctionProblem:
         return len(self.names)
 
     @property
+    def function(self) -> Callable[..., Any]:
+        """The function as it was given."""
+        return self._functions["loss"]
+
+    @property
     def quantities(self) -> list[str]:
         """`loss` and the metrics."""
         return list(self._functions)
@@ -118,8 +126,8 @@ class FunctionProblem:
         """Loss `(...)` and gradient `(..., num_weights)` of many points in one pass."""
         if examples is not None:
             raise ValueError("A FunctionProblem has no examples to make a mini-batch of; leave out `batch_size`.")
-        theta = self._as_weights(theta).detach().requires_grad_(True)
-        with torch.enable_grad():
+        with differentiating():
+            theta = variable(self._as_weights(theta))
             loss = self.loss(theta)
             if not loss.requires_grad:
                 return loss, torch.zeros_like(theta)
@@ -127,15 +135,15 @@ class FunctionProblem:
 
     def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
         r"""$\nabla^2 L(\theta)\, v$, by double backward."""
-        theta = self._as_weights(theta).detach().requires_grad_(True)
-        with torch.enable_grad():
+        with differentiating():
+            theta, v = variable(self._as_weights(theta)), normal(self._as_weights(v))
             loss = self.loss(theta)
             if not loss.requires_grad:
                 return torch.zeros_like(theta)
             (g,) = torch.autograd.grad(loss.sum(), theta, create_graph=True)
             if not g.requires_grad:
                 return torch.zeros_like(theta)
-            return torch.autograd.grad((g * self._as_weights(v)).sum(), theta, materialize_grads=True)[0]
+            return torch.autograd.grad((g * v).sum(), theta, materialize_grads=True)[0]
 
     def measure(
         self,
@@ -226,7 +234,7 @@ class FunctionProblem:
         points = self._theta + (steps * (1 + self._theta.double().abs().cpu())).to(self._theta)
         points[0] = self._theta
         some = [3, 1, 2]
-        with torch.no_grad():
+        with torch.no_grad(), _explained(name):
             first, second = self._evaluate(name, points), self._evaluate(name, points)
             fewer = self._evaluate(name, points[some])
             alone = torch.stack([self._evaluate(name, point) for point in points])
@@ -245,6 +253,23 @@ class FunctionProblem:
                     f"`{name}` gives another value for a point alone ({float(single[k]):.6g}) than among others "
                     f"({float(group[k]):.6g}). It must act on each point by itself; do not sum or average over points."
                 )
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Say what `math` and numpy functions do not do."""
+    try:
+        with warnings.catch_warnings(action="error", category=DeprecationWarning):  # numpy's, of tensors
+            yield
+    except (TypeError, RuntimeError, ValueError, DeprecationWarning) as error:
+        words = ("only one element tensors", "a Tensor with", "can't convert", "Can't call numpy", "only 0-dimensional")
+        words += ("__array_wrap__", "Boolean value of Tensor")
+        if not any(word in str(error) for word in words):
+            raise
+        raise TypeError(
+            f"`{name}` does not act on tensors ({error}). Write it with torch's operations, such as torch.exp for "
+            "math.exp or np.exp, and torch.where for `if`."
+        ) from error
 
 
 def _parameter_names(function: Callable[..., Any]) -> list[str]:

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.problem.grad import normal
+
 GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
 
 
@@ -118,8 +120,8 @@ class Box:
     def __call__(self, coords: Any) -> Tensor:
         """Weights at `coords`: `(..., dim) -> (..., num_weights)`, differentiable in them."""
         coords = _coords(coords, self.origin, self.dims)
-        theta = self.origin
-        for k, direction in enumerate(self.directions):
+        theta = normal(self.origin)
+        for k, direction in enumerate(normal(self.directions)):
             theta = torch.addcmul(theta, coords[..., k : k + 1], direction)
         return theta
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.problem.grad import normal
 from thalweg.subspaces.affine import Projection, _coords, _vector
 
 
@@ -58,7 +59,7 @@ class Segment:
 
     def __call__(self, coords: Any) -> Tensor:
         """Weights at `t`: `(..., 1) -> (..., num_weights)`, differentiable."""
-        return torch.lerp(self.a, self.b, _coords(coords, self.a, self.dims))
+        return torch.lerp(normal(self.a), normal(self.b), _coords(coords, self.a, self.dims))
 
     def project(self, theta: Any) -> Projection:
         """Nearest `t` on the whole line, and the distance that remains."""

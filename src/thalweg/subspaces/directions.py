@@ -92,7 +92,7 @@ def random_directions(
     if isinstance(exclude, str) or unknown:
         raise ValueError(f"exclude={exclude!r}; expected a tuple of kinds out of {', '.join(KINDS)}.")
     layout, theta = problem.layout, problem.theta
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(int(seed))
     directions = []
     for _ in range(num):
         direction = torch.randn(layout.num_weights, generator=generator, dtype=torch.float32).to(theta)

@@ -33,13 +33,16 @@ def grid_starts(extent: Any = 2.0, points: int = 51, num_weights: int = 2) -> Te
     tensor([[1., 5.],
             [1., 7.]], dtype=torch.float64)
     """
-    bounds = np.asarray((-extent, extent) if np.ndim(extent) == 0 else extent, dtype=float)
+    for name, value in (("points", points), ("num_weights", num_weights)):
+        _whole(name, value)
+    try:
+        bounds = np.asarray((-extent, extent) if np.ndim(extent) == 0 else extent, dtype=float)
+    except (TypeError, ValueError):
+        bounds = np.empty(0)
     if bounds.shape not in ((2,), (num_weights, 2)) or not np.isfinite(bounds).all() or (np.diff(bounds) <= 0).any():
         raise ValueError(
             f"extent={extent!r}; expected a positive radius, a pair (low, high), or a pair for each weight."
         )
-    if points < 1 or num_weights < 1:
-        raise ValueError(f"points={points}, num_weights={num_weights}; both are whole numbers from 1.")
     axes = [_axis(low, high, points) for low, high in np.broadcast_to(bounds, (num_weights, 2)).tolist()]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
 
@@ -61,10 +64,15 @@ def random_starts(num: int, num_weights: int = 2, *, seed: int = 0, radius: floa
     >>> random_starts(50, seed=117).norm(dim=1).unique().round(decimals=12).unique()
     tensor([1.], dtype=torch.float64)
     """
-    if num < 1 or num_weights < 1:
-        raise ValueError(f"num={num}, num_weights={num_weights}; both are whole numbers from 1.")
-    if not (math.isfinite(radius) and radius > 0):
-        raise ValueError(f"radius={radius}; expected a positive number.")
-    generator = torch.Generator().manual_seed(seed)
+    for name, value, least in (("num", num, 1), ("num_weights", num_weights, 1), ("seed", seed, 0)):
+        _whole(name, value, least)
+    if not (isinstance(radius, (int, float, np.number)) and math.isfinite(radius) and radius > 0):
+        raise ValueError(f"radius={radius!r}; expected a positive number.")
+    generator = torch.Generator().manual_seed(int(seed))
     draws = torch.randn(num, num_weights, generator=generator, dtype=torch.float64)
     return radius * draws / draws.norm(dim=1, keepdim=True)
+
+
+def _whole(name: str, value: Any, least: int = 1) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}={value!r}; expected a whole number from {least}.")

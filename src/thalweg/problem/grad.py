@@ -1,0 +1,35 @@
+"""Where gradients are taken: whatever mode the caller is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+@contextmanager
+def differentiating() -> Iterator[None]:
+    """Record operations also within `torch.no_grad()` and `torch.inference_mode()`.
+
+    Examples
+    --------
+    >>> with torch.inference_mode(), differentiating():
+    ...     x = variable(torch.tensor(3.0))
+    ...     torch.autograd.grad(x**2, x)[0]
+    tensor(6.)
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def variable(value: Tensor) -> Tensor:
+    """A leaf of the graph with the same numbers; a tensor made in inference mode is copied, as none can be one."""
+    leaf = value.detach()
+    return (leaf.clone() if leaf.is_inference() else leaf).requires_grad_(True)
+
+
+def normal(value: Tensor) -> Tensor:
+    """The same numbers, in a tensor that a graph may keep."""
+    return value.clone() if value.is_inference() else value
