@@ -177,6 +177,17 @@ def test_show_draws_and_export_writes(here):
     np.testing.assert_array_equal(xr.load_dataset("s.nc").loss, stored.loss)
 
 
+def test_export_draws_descents_and_critical_points(here):
+    problem = tw.FunctionProblem(lambda x, y: (x**2 - 1) ** 2 + y**2)
+    paths = tw.descend(problem, tw.grid_starts(1.5, 3), lambda w: torch.optim.SGD(w, lr=0.05), 20)
+    tw.save(tw.outcomes(paths, problem), "study.zarr", "descent")
+    tw.save(tw.critical_points(problem, tw.coordinate_plane(problem), extent=2.0), "study.zarr", "critical")
+    for name in ("descent", "critical"):
+        for suffix in ("png", "html"):
+            run("export", "study.zarr", name, f"{name}.{suffix}")
+            assert (here / f"{name}.{suffix}").stat().st_size > 1e4
+
+
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("words", "said"),

@@ -343,16 +343,7 @@ def _save_picture(result: Any, path: Any, file: Path) -> None:
         every = ", ".join((*PICTURES, ".nc", *MESHES))
         raise ValueError(f"{file.name} has the suffix {file.suffix!r}; results are written as {every}.")
     backend: Any = "plotly" if file.suffix == ".html" else "matplotlib"
-    dims = len([dim for dim in result.attrs.get("coordinates", []) if dim in result.dims])
-    kind = result.attrs["kind"]
-    if kind == "path":
-        figure = figures.path(result, backend=backend)
-    elif kind == "surface" and dims < 3:
-        draw = figures.profile if dims == 1 else figures.surface
-        figure = draw(result, backend=backend, **({"path": path} if dims == 2 else {}))
-    else:
-        raise ValueError(f"A {kind} of {dims} coordinates has no single picture; `thalweg show` draws what there is.")
-    figures.save(figure, file)
+    figures.save(figures.picture(result, path=path, backend=backend), file)
 
 
 def _points(text: str) -> Any:

@@ -387,3 +387,19 @@ def test_terraces_of_different_height_are_not_one():
     _, names, kinds = told(steps, [[0.0, 0.0], [5.0, 0.0], [-5.0, 1.0], [0.2, 0.3]], sgd(0.1), 3)
     assert set(kinds) == {"flat"}
     assert names[0] == names[3] != names[1]
+
+
+def test_ends_on_the_rim_of_flat_ground_are_on_it():
+    """The corners of a diamond: level in one direction of four."""
+    dish = tw.FunctionProblem(lambda x, y: torch.relu(x.abs() + y.abs() - 0.75))
+    _, names, kinds = told(dish, [[0.0, 0.75], [0.75, 0.0], [0.0, 0.0], [1.5, 1.5], [0.0, -0.75]], sgd(0.05), 100)
+    assert set(zip(names, kinds, strict=True)) == {("flat region", "flat")}
+
+
+def test_a_tail_that_fades_is_no_place_to_rest():
+    """Far from a Gaussian well its slope is 1e-40 and less; nothing there is a saddle or a minimum."""
+    well = tw.FunctionProblem(lambda x, y: -torch.exp(-(x**2) - y**2))
+    starts = [[0.5, 0.3], [9.0, 1.0], [-9.0, -8.0], [10.0, 10.0], [9.5, 3.0]]
+    _, names, kinds = told(well, starts, sgd(0.2), 200)
+    assert kinds == ["minimum", *["moving"] * 4]
+    assert names[0] == "minimum at (0, 0)"

@@ -16,9 +16,10 @@ _PROBLEM = {
     "model": "model",
     "landscape": "landscape",
     "loss": "loss function",
+    "function": "loss function",
     "num_training_examples": "number of training examples",
 }
-_SUBSPACE = {"subspace": "subspace"}
+_SUBSPACE = {"subspace": "subspace", "subspace_id": "origin or directions of the subspace"}
 
 
 def check(surface: xr.Dataset, other: xr.Dataset, argument: str) -> None:

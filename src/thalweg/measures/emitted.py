@@ -244,9 +244,8 @@ class _Lines:
 
     def _elementwise(self, node: Node, name: str, args: list[Any], shape: tuple[int, ...]) -> np.ndarray:
         template, extra = _template(node, name), {"alpha": "1.0", "value": "1.0"}
-        unknown = [
-            k for k, v in node.kwargs.items() if k not in (*extra, "out") and v is not None and k not in _PLACING
-        ]
+        told = (*extra, *_PLACING, "out")
+        unknown = [k for k, v in node.kwargs.items() if k not in told and v is not None]
         if unknown:
             raise NotCompiled(f"the operation {node.target} with {unknown[0]}= has no counterpart in C")
         extra |= {k: _literal(v) for k, v in node.kwargs.items() if k in extra}

@@ -121,9 +121,12 @@ def _ground(problem: Problem, theta: np.ndarray, loss: np.ndarray, spread: float
         return np.empty(0, dtype=object)
     rise = _around(problem, theta, loss, spread)
     level = 100 * torch.finfo(problem.layout.dtype).eps * np.abs(loss)[:, None]
-    flat = (np.abs(rise) <= level).mean(axis=1) >= 0.25
-    up, down = (rise > level).any(axis=1), (rise < -level).any(axis=1)
-    return np.select([flat, up & ~down, down & ~up], ["flat", "minimum", "maximum"], "saddle").astype(object)
+    flat = (np.abs(rise) <= level).mean(axis=1) >= 0.1
+    up, down = rise > level, rise < -level
+    sloped = (up & np.roll(down, up.shape[1] // 2, axis=1)).any(axis=1)  # up one way, down the opposite way
+    up, down = up.any(axis=1), down.any(axis=1)
+    words = ["flat", "moving", "minimum", "maximum"]
+    return np.select([flat, sloped, up & ~down, down & ~up], words, "saddle").astype(object)
 
 
 def _around(problem: Problem, theta: np.ndarray, loss: np.ndarray, spread: float) -> np.ndarray:
@@ -190,24 +193,26 @@ def _newton(curvature: np.ndarray, directions: np.ndarray, slope: np.ndarray) ->
 def _at_rest(
     problem: Problem, theta: np.ndarray, slope: np.ndarray, ends: Ends, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Whether Newton's iteration makes the gradient vanish within `tolerance` spreads of each point; where; what is
-    left of it there.
+    """Whether Newton's iteration comes to an end within `tolerance` spreads of each point; where; what is left of the
+    gradient there.
     """
     reach = tolerance * ends.spread
-    place, here = theta.copy(), slope.copy()
-    exact = 100 * torch.finfo(problem.layout.dtype).eps
-    gone = 1e-6 * np.linalg.norm(slope, axis=1) + max(1e-9, exact) * ends.steepest
+    place, here, last = theta.copy(), slope.copy(), np.full(len(theta), np.inf)
+    eps = torch.finfo(problem.layout.dtype).eps
+    gone = 1e-6 * np.linalg.norm(slope, axis=1) + max(1e-9, 100 * eps) * ends.steepest
+    short = (1e-3 if eps < 1e-10 else 0.1) * reach
     for _ in range(_NEWTON):
         near = np.linalg.norm(place - theta, axis=1) <= reach
-        active = np.flatnonzero(near & (np.linalg.norm(here, axis=1) > 1e-3 * gone))
+        active = np.flatnonzero(near & ((last > 1e-3 * short) | (np.linalg.norm(here, axis=1) > gone)))
         if active.size == 0:
             break
         step = _newton(*eigen(problem, place[active]), here[active])
-        longest = np.abs(step).max(axis=1, keepdims=True)
-        place[active] += step * np.minimum(1.0, 2 * reach / np.maximum(longest, 1e-300))  # further is too far anyway
+        last[active] = np.abs(step).max(axis=1, initial=0.0)
+        shortened = np.minimum(1.0, 2 * reach / np.maximum(last[active], 1e-300))  # further is too far anyway
+        place[active] += step * shortened[:, None]
         here[active] = np.nan_to_num(at(problem, place[active])[1], nan=np.inf)
     near = np.linalg.norm(place - theta, axis=1) <= reach
-    rest = near & (np.linalg.norm(here, axis=1) <= gone)
+    rest = near & (last <= short) & (np.linalg.norm(here, axis=1) <= gone)
     return rest, np.where(rest[:, None], place, theta), np.where(rest[:, None], here, 0.0)
 
 

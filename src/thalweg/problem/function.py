@@ -19,6 +19,15 @@ from thalweg.problem.protocol import Measurement
 from thalweg.weights import Layout
 
 _PROBES = 5
+_NOT_FOR_TENSORS = (  # what torch and numpy say when a function of numbers is given tensors
+    "only one element tensors",
+    "a Tensor with",
+    "can't convert",
+    "Can't call numpy",
+    "only 0-dimensional",
+    "__array_wrap__",
+    "Boolean value of Tensor",
+)
 
 
 class FunctionProblem:
@@ -262,9 +271,7 @@ def _explained(name: str) -> Iterator[None]:
         with warnings.catch_warnings(action="error", category=DeprecationWarning):  # numpy's, of tensors
             yield
     except (TypeError, RuntimeError, ValueError, DeprecationWarning) as error:
-        words = ("only one element tensors", "a Tensor with", "can't convert", "Can't call numpy", "only 0-dimensional")
-        words += ("__array_wrap__", "Boolean value of Tensor")
-        if not any(word in str(error) for word in words):
+        if not any(word in str(error) for word in _NOT_FOR_TENSORS):
             raise
         raise TypeError(
             f"`{name}` does not act on tensors ({error}). Write it with torch's operations, such as torch.exp for "
