@@ -8,14 +8,19 @@ $L = \frac1N \sum_i \ell_i$, $\nabla L = \frac1N \sum_i \nabla \ell_i$, $\nabla^
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from thalweg.problem import products
+from thalweg.problem.curvature import Curvature, Selection, Workshop
 from thalweg.problem.data import Batches
 from thalweg.problem.grad import differentiating, normal, variable
+from thalweg.problem.likelihood import need_free_of_targets, need_outputs, sampled
 from thalweg.problem.network import Network
 from thalweg.problem.tree import batch_size
 
@@ -109,6 +114,10 @@ class Objective:
                     product += torch.autograd.grad((g * v).sum(), theta, materialize_grads=True)[0]
         return product / self.count()
 
+    def without_metrics(self) -> Objective:
+        """The same with nothing but the loss: metrics need no derivatives."""
+        return self.moved(self.network.only_loss())
+
     def recalibrate(self, theta: Tensor) -> None:
         """Stand at `theta` with batch-norm statistics of its own, where the problem asks for these."""
         if not self.network.recalibrates:
@@ -144,6 +153,62 @@ class Objective:
         if value.ndim == 0:
             raise ValueError("The loss returns the mean over a batch; for per-example losses return one value each.")
         return value
+
+
+def module_curvature(
+    objective: Objective,
+    data: Batches,
+    theta: Tensor,
+    matrix: str,
+    selection: Selection,
+    *,
+    batch_size: int | None,
+    seed: int,
+    method: str,
+    memory: int,
+    expected: int,
+) -> Curvature:
+    """A curvature matrix of a network's mean loss over `data`."""
+    objective._differentiable()
+    network, keep = objective.network, None
+    if matrix == "hessian":
+        _no_weight_norm(network.head.model)
+        ways = {
+            "forward over reverse": products.hessian(network),
+            "reverse over reverse": products.reverse_hessian(network),
+            "differences": products.differences(network),
+        }
+        keep = partial(products.kept_graph, network)
+    elif matrix in ("ggn", "fisher"):
+        need_outputs(network, matrix)
+        ways = {"forward over reverse": products.gauss_newton(network)}
+    else:
+        ways = {"forward over reverse": products.empirical_fisher(network)}
+
+    def batches() -> Iterator[Any]:
+        passing = data.iterate(batch_size if data.joined else None)
+        if matrix != "fisher_sampled":
+            return passing
+        generator = torch.Generator().manual_seed(int(seed))
+        return (sampled(network, theta, batch, generator) for batch in passing)
+
+    if matrix == "fisher":
+        need_free_of_targets(network, theta, next(batches()))
+    if matrix == "fisher_sampled":
+        need_outputs(network, matrix)
+    workshop = Workshop(
+        ways,
+        keep,
+        torch.func.grad(products.total(network)),
+        batches,
+        theta,
+        method=method,
+        memory=memory,
+        resident=data.resident,
+        expected=expected,
+    )
+    count = Objective(network, data).count()
+    return Curvature(workshop.maps(), theta, count, matrix, selection, workshop.how)
 
 
 def _no_weight_norm(model: nn.Module) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from thalweg.problem.criterion import check_metrics, one_of
+from thalweg.problem.curvature import Curvature, How, selected
 from thalweg.problem.engine import Plan, Points, checked
 from thalweg.problem.grad import differentiating, normal, variable
 from thalweg.problem.protocol import Measurement
@@ -153,6 +154,32 @@ class FunctionProblem:
             if not g.requires_grad:
                 return torch.zeros_like(theta)
             return torch.autograd.grad((g * v).sum(), theta, materialize_grads=True)[0]
+
+    def curvature(
+        self,
+        matrix: str = "hessian",
+        *,
+        theta: Any = None,
+        parameters: Any = None,
+        num_examples: int | None = None,
+        seed: int = 0,
+        **told: Any,
+    ) -> Curvature:
+        """The Hessian at `theta`, set up to be multiplied with vectors; a landscape has no outputs and no examples."""
+        del seed, told
+        if matrix != "hessian" or num_examples is not None:
+            raise ValueError(
+                f"A FunctionProblem has a Hessian, and no outputs or examples to make a {matrix} of. "
+                'Take matrix="hessian", without `num_examples`.'
+            )
+        at = self._theta if theta is None else self._as_weights(theta)
+        if at.shape != (self.num_weights,) or not torch.isfinite(at).all():
+            raise ValueError(
+                f"theta has shape {tuple(at.shape)} or non-finite weights; expected ({self.num_weights},)."
+            )
+        chosen = selected(self.layout, parameters, self.device)
+        maps = [lambda v: self.hvp(at, v)]
+        return Curvature(lambda: iter(maps), at.clone(), 1, matrix, chosen, How(method="double backward"))
 
     def measure(
         self,

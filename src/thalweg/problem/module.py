@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from thalweg.problem import checks
 from thalweg.problem.checkpoint import fits, read_state
 from thalweg.problem.criterion import Criterion, check_metrics, name_of, one_of
+from thalweg.problem.curvature import MATRICES, Curvature, Matrix, Method, selected
 from thalweg.problem.data import Batches, read, shuffles
-from thalweg.problem.derivatives import Objective
+from thalweg.problem.derivatives import Objective, module_curvature
 from thalweg.problem.engine import Plan, Points, Sums, checked, choose, run
 from thalweg.problem.identity import (
     circumstances,
@@ -247,6 +248,92 @@ class ModuleProblem:
         """
         with arithmetic(self._network.precision, self.device):
             return self._objective.hvp(self._vector(theta), self._vector(v))
+
+    def curvature(
+        self,
+        matrix: Matrix = "hessian",
+        *,
+        theta: Any = None,
+        parameters: str | Sequence[str] | None = None,
+        num_examples: int | None = None,
+        seed: int = 0,
+        method: Method = "auto",
+        batch_size: int | None = None,
+        memory: int | None = None,
+        expected: int = 30,
+    ) -> Curvature:
+        r"""A curvature matrix over the training data, set up to be multiplied with many vectors.
+
+        Parameters
+        ----------
+        matrix
+            `"hessian"` $\nabla^2 L$; `"ggn"`, the generalised Gauss-Newton matrix
+            $\frac1N \sum_i J_i^\top \nabla_f^2 \ell_i J_i$; `"fisher"`, exact, where it is the Gauss-Newton matrix
+            (softmax, sigmoid and Gaussian likelihoods); `"fisher_sampled"`, with one target drawn for each example;
+            `"empirical_fisher"` $\frac1N \sum_i g_i g_i^\top$.
+        theta
+            Where; `problem.theta` by default.
+        parameters
+            The block of these parameters only: names, layers (`"conv1"`), patterns (`"*.bias"`).
+        num_examples, seed
+            Over a fixed random subset of the examples; the seed of sampled targets too.
+        method
+            One of `thalweg.problem.curvature.METHODS`; by default the fastest that is right on the first batch.
+        batch_size
+            Examples at a time; the data's own batches by default.
+        memory
+            Bytes for what is kept between products; by default half of what is free.
+        expected
+            About how many products will be asked for, by which it is judged whether preparations pay.
+
+        Returns
+        -------
+        Curvature
+            `.product(v)`, `.num_weights`, `.how`.
+
+        Examples
+        --------
+        >>> line = nn.Linear(2, 1, bias=False).double()
+        >>> x = torch.tensor([[1.0, 0.0], [1.0, 2.0]], dtype=torch.float64)
+        >>> problem = ModuleProblem(line, (x, torch.ones(2, 1, dtype=torch.float64)), loss=nn.functional.mse_loss)
+        >>> problem.curvature().product(torch.tensor([1.0, 0.0], dtype=torch.float64))  # 2 / N sum of x x^T
+        tensor([2., 2.], dtype=torch.float64)
+        """
+        one_of("matrix", matrix, MATRICES)
+        at = self._vector(self._network.theta if theta is None else theta)
+        if not torch.isfinite(at).all():
+            raise ValueError(f"{int((~at.isfinite()).sum())} of the {len(at)} weights are not finite.")
+        data = self._used(num_examples, seed)["train"]
+        chosen = selected(self.layout, parameters, self.device)
+        with arithmetic(self._network.precision, self.device):
+            return module_curvature(
+                self._objective.moved(self._network).without_metrics(),
+                data,
+                at,
+                matrix,
+                chosen,
+                batch_size=batch_size if self._recut else None,
+                seed=seed,
+                method=method,
+                memory=free_memory(self.device) // 2 if memory is None else memory,
+                expected=expected,
+            )
+
+    def ggn_vp(self, theta: Tensor, v: Tensor) -> Tensor:
+        r"""Generalised Gauss-Newton matrix $\frac1N \sum_i J_i^\top \nabla_f^2 \ell_i J_i$ times a vector, or a block.
+
+        Anew at each call: a Jacobian product and its transpose. For many vectors at one place use `curvature("ggn")`.
+        """
+        return self.curvature("ggn", theta=theta, method="forward over reverse").product(v)
+
+    def fisher_vp(self, theta: Tensor, v: Tensor, kind: Literal["exact", "sampled", "empirical"] = "exact") -> Tensor:
+        r"""Fisher information matrix times a vector (or block): exact, with sampled targets, or with the data's own.
+
+        Martens (2020), arXiv:1412.1193; Kunstner et al. (2019), arXiv:1905.12558, on what the empirical one is not.
+        """
+        one_of("kind", kind, ("exact", "sampled", "empirical"))
+        matrix: Matrix = {"exact": "fisher", "sampled": "fisher_sampled", "empirical": "empirical_fisher"}[kind]  # type: ignore[assignment]
+        return self.curvature(matrix, theta=theta, method="forward over reverse").product(v)
 
     def predict(self, theta: Tensor, inputs: Any) -> Any:
         """The model's outputs on `inputs` at `theta` `(num_weights,)`, differentiable."""

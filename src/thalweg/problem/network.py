@@ -33,6 +33,7 @@ class Head(nn.Module):
         super().__init__()
         self.model, self.criteria, self.step, self.precision = model, dict(criteria), step, precision
         self.form: tuple[int, int, bool] | None = None
+        self.asked: Criterion | None = None  # the loss as the user wrote it
 
     def forward(self, batch: Any) -> dict[str, Tensor]:
         """Values of every quantity on `batch`."""
@@ -113,6 +114,7 @@ class Network:
         self.theta = self.layout.parameters(model)
         plain = {name: unreduced(_precise(criterion, precision), device) for name, criterion in criteria.items()}
         self.head = Head(model, plain, step, precision)
+        self.head.asked = criteria.get("loss")
         self.compiled: Callable[[Any], dict[str, Tensor]] | None = None
         self._point = self.theta.clone()
         self._many: Tensor | None = None
@@ -136,6 +138,14 @@ class Network:
         other.theta, other._point, other._many, other.compiled = theta.clone(), theta.clone(), None, None
         other._bind()
         other.load(theta.unsqueeze(0), 1)
+        return other
+
+    def only_loss(self) -> Network:
+        """The same network without metrics."""
+        other = copy.copy(self)
+        other.head = copy.copy(self.head)
+        other.head.criteria = {name: f for name, f in self.head.criteria.items() if name == "loss"}
+        other.compiled = None
         return other
 
     def with_state(self, state: Mapping[str, Tensor]) -> Network:

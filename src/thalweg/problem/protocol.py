@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from thalweg.problem.curvature import Curvature
 from thalweg.problem.engine import Plan, Points
 from thalweg.weights import Layout
 
@@ -63,6 +64,19 @@ class Problem(Protocol):
 
     def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
         r"""$\nabla^2 L(\\theta)\\, v$, `(num_weights,)`."""
+
+    def curvature(
+        self,
+        matrix: Any = "hessian",
+        *,
+        theta: Any = None,
+        parameters: Any = None,
+        num_examples: int | None = None,
+        seed: int = 0,
+        method: Any = "auto",
+        expected: int = 30,
+    ) -> Curvature:
+        """A curvature matrix set up to be multiplied with many vectors: a `Curvature`."""
 
     def measure(
         self,

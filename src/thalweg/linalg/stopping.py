@@ -1,0 +1,115 @@
+r"""When Lanczos may stop: each wanted pair is accurate, and no pair that belongs among them is likely to be unseen.
+
+A small residual says that an eigenvalue is near, not that it is among the wanted ones. Two situations hide others:
+
+- The subspace closed (repeated eigenvalues, low rank): `confirmed` waits for the leading pair of the random vector
+  that goes on from there.
+- The start vector has next to nothing of a direction: a warm start holds the earlier eigenvectors and little else. An
+  eigenvector $u$ with $Au = \mu u$ has in the basis the coordinates $h$ with $(\mu - C^\top) h \propto b$, so its share
+  of the start vector is at most $|h_1| / \lVert h \rVert$ (squared, the Christoffel function of the start vector's
+  spectral measure). `searched` goes on until this is below the share that a random vector gives to any direction,
+  about $1/\sqrt n$: in the gaps between wanted values and beyond them. A cold start meets it on its own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+
+from thalweg.linalg.krylov import Krylov, ritz_pairs
+
+Which = Literal["magnitude", "largest", "smallest", "both"]
+Stop = Literal["converged", "budget", "noise"]
+WHICH: tuple[str, ...] = get_args(Which)
+
+GAP = 0.05
+"""Gaps narrower than this share of the largest eigenvalue are not searched: neighbours count as one."""
+
+
+def verdict(krylov: Krylov, k: int, which: Which, tol: float) -> Stop | None:
+    """Whether the wanted pairs are there, or cannot be for noise; None to go on."""
+    values, vectors, residuals, tails = krylov.ritz()
+    wanted = order(values, which)[:k]
+    allowed = tol * np.abs(values).max()
+    if not confirmed(krylov, values[wanted], which, allowed):
+        return None
+    if (residuals[wanted] <= allowed).all():
+        return "converged" if searched(krylov, values, vectors, k, which) else None
+    return "noise" if (tails[wanted] <= 0.01 * allowed).all() else None
+
+
+def confirmed(krylov: Krylov, wanted: np.ndarray, which: Which, allowed: float) -> bool:
+    """After the subspace closed, whether what followed has a known leading pair that ranks below the wanted.
+
+    One that is better than the last wanted pair is a copy, or new, and there may be more like it: its own subspace must
+    close, and the next be looked at.
+    """
+    if len(krylov.blocks) == 1 or krylov.next is None:
+        return True
+    block = krylov.blocks if krylov.blocks[-1] < krylov.size else krylov.blocks[:-1]
+    first = block[-1]
+    if first == 0:
+        return False
+    tail = (krylov.beta * krylov.coupling)[first:]
+    values, _, residuals, _ = ritz_pairs(krylov.matrix[first:, first:], tail, krylov.noise[first:])
+    leading = order(values, which)[: 2 if which == "both" else 1]
+    return bool((residuals[leading] <= allowed).all() and not _better(values[leading], wanted, which, allowed))
+
+
+def _better(leading: np.ndarray, wanted: np.ndarray, which: Which, allowed: float) -> bool:
+    if which == "magnitude":
+        return bool(np.abs(leading[0]) > np.abs(wanted).min() + allowed)
+    high, low = wanted[::2] if which == "both" else wanted, wanted[1::2] if which == "both" else wanted
+    above = which in {"largest", "both"} and leading[0] > high.min() + allowed
+    below = which in {"smallest", "both"} and len(low) > 0 and leading[-1] < low.max() - allowed
+    return bool(above or below)
+
+
+def searched(krylov: Krylov, values: np.ndarray, vectors: np.ndarray, k: int, which: Which) -> bool:
+    """Whether an eigenvalue in a gap of the wanted ones, or beyond them, would show by now.
+
+    Known only as long as the first row is the start vector: not asked after a restart or a closed subspace.
+    """
+    if krylov.restarted or len(krylov.blocks) > 1:
+        return True
+    mu = _places(values, k, which)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a place that is a Ritz value: asked again after a step
+        last = krylov.coupling @ vectors / (mu[:, None] - values)
+        first = last @ vectors[0]
+        return bool(((last**2).sum(1) * krylov.share**2 >= first**2).all())
+
+
+def _places(values: np.ndarray, k: int, which: Which) -> np.ndarray:
+    """Where an unseen eigenvalue would belong to the wanted ones."""
+    wanted = np.sort(values[order(values, which)[:k]])
+    scale = np.abs(values).max()
+    if which == "magnitude":  # both ends, from the smallest wanted magnitude outwards
+        inner = np.abs(wanted).min()
+        high, low = np.append(wanted[wanted > 0], inner), np.append(wanted[wanted < 0], -inner)
+    elif which == "both":
+        high, low = wanted[k // 2 :], wanted[: k // 2]
+    else:
+        high, low = (wanted, wanted[:0]) if which == "largest" else (wanted[:0], wanted)
+    high, low = np.sort(high), np.sort(low)
+    edges = np.concatenate([low[:1] - 2 * GAP * scale, high[-1:] + 2 * GAP * scale])
+    middles = [(side[1:] + side[:-1])[np.diff(side) >= GAP * scale] / 2 for side in (low, high)]
+    return np.concatenate([edges, *middles])
+
+
+def order(values: np.ndarray, which: Which) -> np.ndarray:
+    """Indices of ascending `values`, the most wanted first; "both" takes turns, beginning with the largest.
+
+    Examples
+    --------
+    >>> order(np.array([-3.0, -1.0, 2.0]), "magnitude"), order(np.array([-3.0, -1.0, 2.0]), "both")
+    (array([0, 2, 1]), array([2, 0, 1]))
+    """
+    rising = np.arange(len(values))
+    if which == "smallest":
+        return rising
+    if which == "largest":
+        return rising[::-1]
+    if which == "magnitude":
+        return np.argsort(-np.abs(values), kind="stable")
+    return np.stack([rising[::-1], rising], axis=1).ravel()[: len(values)]

@@ -1,0 +1,372 @@
+r"""Products with a curvature matrix over all data, set up once and applied many times.
+
+The matrix is the mean over the examples, $A = \frac1N \sum_i A_i$, whatever the batches; it is never formed. How a
+product is computed is found out by trying on the first batch:
+
+- `linearized`: the derivative of the gradient along $v$, traced once; what does not depend on $v$ is kept for every
+  batch that fits the memory (`Linearizer`);
+- `kept graph`: backward through a gradient whose graph is kept;
+- `forward over reverse` and `reverse over reverse`: everything anew for every vector;
+- `central differences` of gradients, where an operation has no second derivative; the result says so.
+
+Two ways that are right agree: what differs from the others on a random vector is not used.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from thalweg.problem.criterion import one_of
+from thalweg.problem.grad import differentiating
+from thalweg.problem.linearized import Apply, Linearizer, Map
+from thalweg.problem.products import Straight
+from thalweg.weights import Layout
+
+Matrix = Literal["hessian", "ggn", "fisher", "fisher_sampled", "empirical_fisher"]
+Method = Literal["auto", "linearized", "kept graph", "forward over reverse", "reverse over reverse", "differences"]
+MATRICES = ("hessian", "ggn", "fisher", "fisher_sampled", "empirical_fisher")
+METHODS = ("auto", "linearized", "kept graph", "forward over reverse", "reverse over reverse", "differences")
+_WORTH = 2.0  # seconds of products from which on tracing pays
+_GROUP = 8  # vectors at once on a GPU
+
+
+@dataclass
+class How:
+    """How products are computed, and what they cost.
+
+    Attributes
+    ----------
+    method
+        One of `METHODS`; `function` for a landscape written down.
+    seconds_per_gradient, seconds_per_product
+        Over all data, as measured on the first batch.
+    kept_batches, num_batches, kept_bytes
+        How much is kept between products.
+    failed
+        Ways that could not be used, and why.
+    """
+
+    method: str = ""
+    seconds_per_gradient: float = math.nan
+    seconds_per_product: float = math.nan
+    kept_batches: int = 0
+    num_batches: int = 1
+    kept_bytes: int = 0
+    set_up_seconds: float = 0.0
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """For a result's attrs."""
+        part = f", {self.kept_batches} of {self.num_batches} batches kept" if self.kept_batches else ""
+        lost = "; ".join(f"not {way}: {why}" for way, why in self.failed.items())
+        return f"{self.method}{part}" + (f" ({lost})" if lost else "")
+
+
+class Curvature:
+    r"""A symmetric matrix that answers with products.
+
+    Made by `problem.curvature(...)`.
+
+    Attributes
+    ----------
+    theta
+        Where, `(all weights,)`.
+    num_weights
+        Rows of the matrix: all weights, or those selected.
+    num_products
+        Vectors multiplied so far.
+    how
+        `How` products are computed.
+    matrix, selection
+        Which matrix; which block, in words.
+    """
+
+    def __init__(
+        self, maps: Callable[[], Iterator[Map]], theta: Tensor, count: int, matrix: str, selection: Selection, how: How
+    ) -> None:
+        self._maps, self._count, self._selection = maps, count, selection
+        self.theta, self.matrix, self.how = theta, matrix, how
+        self.selection = selection.words
+        self.num_weights = selection.size
+        self.num_products = 0
+
+    def product(self, v: Tensor) -> Tensor:
+        """Matrix times vector `(num_weights,)`, or times each row of a block `(b, num_weights)`.
+
+        Raises
+        ------
+        ValueError
+            For another shape.
+        """
+        v = torch.as_tensor(v, device=self.theta.device)
+        if v.ndim not in (1, 2) or v.shape[-1] != self.num_weights:
+            raise ValueError(
+                f"The vector has shape {tuple(v.shape)}; the {self.matrix} of {self.selection} needs "
+                f"({self.num_weights},) or a block (b, {self.num_weights})."
+            )
+        rows = self.embed(v.reshape(-1, self.num_weights).to(self.theta))
+        found = self._of_rows(rows)
+        self.num_products += len(rows)
+        return self._selection.of(found).reshape(v.shape).to(v.dtype if v.is_floating_point() else found.dtype)
+
+    __call__ = product
+
+    def embed(self, v: Tensor) -> Tensor:
+        """The vector among all weights, zero outside of the selection: `(..., num_weights) -> (..., all weights)`."""
+        return self._selection.embedded(v)
+
+    def _of_rows(self, rows: Tensor) -> Tensor:
+        result = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)
+        with differentiating(), sdpa_kernel(SDPBackend.MATH):
+            for at in self._maps():
+                if rows.device.type == "cuda" and len(rows) > 1:
+                    for k in range(0, len(rows), _GROUP):
+                        result[k : k + _GROUP] += _together(at, rows[k : k + _GROUP])
+                else:
+                    for k, row in enumerate(rows):
+                        result[k] += at(row).detach()
+        return (result / self._count).to(rows.dtype)
+
+
+def _together(at: Map, rows: Tensor) -> Tensor:
+    try:
+        return torch.func.vmap(at)(rows).detach()
+    except RuntimeError:  # an operation that knows no vmap
+        return torch.stack([at(row).detach() for row in rows])
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some of the weights, by their places; all where `index` is None."""
+
+    total: int
+    index: Tensor | None
+    words: str
+
+    @property
+    def size(self) -> int:
+        """How many."""
+        return self.total if self.index is None else len(self.index)
+
+    def of(self, full: Tensor) -> Tensor:
+        """Their entries of `(..., total)`."""
+        return full if self.index is None else full[..., self.index]
+
+    def embedded(self, v: Tensor) -> Tensor:
+        """`(..., size) -> (..., total)`."""
+        if self.index is None:
+            return v
+        full = v.new_zeros((*v.shape[:-1], self.total))
+        full[..., self.index] = v
+        return full
+
+
+def selected(layout: Layout, parameters: str | Sequence[str] | None, device: torch.device) -> Selection:
+    """Weights of the parameters with these names: whole names, layers (`conv1`), or patterns (`*.bias`).
+
+    Examples
+    --------
+    >>> layout = Layout.of(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)))
+    >>> selected(layout, "1", torch.device("cpu")).index
+    tensor([6, 7, 8])
+    >>> selected(layout, ["*.bias"], torch.device("cpu")).words
+    '0.bias, 1.bias'
+    """
+    if parameters is None:
+        return Selection(layout.num_weights, None, "all weights")
+    wanted = [parameters] if isinstance(parameters, str) else list(parameters)
+    names = [block.name for block in layout.blocks]
+    meant = {w: [n for n in names if n == w or n.startswith(f"{w}.") or fnmatch.fnmatch(n, w)] for w in wanted}
+    for w, found in meant.items():
+        if not found:
+            raise ValueError(f"No parameter is called {w!r}; there are {', '.join(names)}.")
+    if not wanted:
+        raise ValueError(f"No parameters were chosen; there are {', '.join(names)}.")
+    blocks = [block for block in layout.blocks if any(block.name in found for found in meant.values())]
+    places = torch.cat([torch.arange(b.slice.start, b.slice.stop) for b in blocks])
+    return Selection(layout.num_weights, places.to(device), ", ".join(block.name for block in blocks))
+
+
+class Workshop:
+    """Finds the fastest way to multiply, by trying on the first batch."""
+
+    def __init__(
+        self,
+        ways: dict[str, Apply],
+        keep: Callable[[Tensor, Any], tuple[Map, int]] | None,
+        gradient: Callable[[Tensor, Any], Tensor],
+        batches: Callable[[], Iterator[Any]],
+        theta: Tensor,
+        *,
+        method: str,
+        memory: int,
+        resident: bool,
+        expected: int,
+    ) -> None:
+        one_of("method", method, METHODS)
+        self._ways, self._direct = ways, next(iter(ways))
+        self._keep, self._gradient, self._batches, self._theta = keep, gradient, batches, theta
+        self._asked, self._memory, self._resident, self._expected = method, memory, resident, expected
+        self.how = How()
+
+    def maps(self) -> Callable[[], Iterator[Map]]:
+        """All batches' maps, one after the other; those that are kept are made now."""
+        began = time.perf_counter()
+        with differentiating(), sdpa_kernel(SDPBackend.MATH):
+            self.how.num_batches = sum(1 for _ in self._batches())
+            made = self._chosen(next(self._batches()))
+            kept = self._kept(made) if made is not None else []
+        self.how.set_up_seconds = round(time.perf_counter() - began, 4)
+        direct = self._ways[self._direct]
+
+        def each() -> Iterator[Map]:
+            yield from kept
+            for batch in itertools.islice(self._batches(), len(kept), None):
+                yield lambda v, batch=batch: direct(self._theta, batch, v)  # type: ignore[misc]
+
+        return each if len(kept) < self.how.num_batches else lambda: iter(kept)
+
+    def _kept(self, make: Callable[[Tensor, Any], tuple[Map, int]]) -> list[Map]:
+        """Maps of as many batches as fit the memory."""
+        found: list[Map] = []
+        for batch in self._batches():
+            at, size = make(self._theta, batch)
+            if found and self.how.kept_bytes + size > self._memory:
+                break
+            found.append(at)
+            self.how.kept_bytes += size
+        self.how.kept_batches = len(found)
+        return found
+
+    def _chosen(self, batch: Any) -> Callable[[Tensor, Any], tuple[Map, int]] | None:
+        """Set `how.method`; how batches are prepared by it, if something is kept."""
+        if self._asked in self._ways:
+            self.how.method = self._direct = self._asked
+            return None
+        v = torch.randn(self._theta.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        v = v.to(self._theta)
+        slope, seconds = _timed(lambda: self._gradient(self._theta, batch), self._theta.device)
+        if not torch.isfinite(slope).all():
+            raise ValueError("The gradient at these weights is not finite; there is no curvature to speak of.")
+        self.how.seconds_per_gradient = seconds * self.how.num_batches
+        tried = self._tried(batch, v)
+        if not tried:
+            reasons = "; ".join(f"{name}: {why}" for name, why in self.how.failed.items())
+            raise ValueError(f"No product with this matrix could be computed. {reasons}")
+        name = min(tried, key=lambda way: tried[way][1])
+        linear = self._linearizer(batch, v, tried, name)
+        if linear is not None:
+            return linear
+        self.how.method = name
+        self.how.seconds_per_product = tried[name][1] * self.how.num_batches
+        return self._keep if name == "kept graph" else None
+
+    def _tried(self, batch: Any, v: Tensor) -> dict[str, tuple[Tensor, float]]:
+        """Products of the first batch and their seconds, by each way that works and may be used."""
+        found: dict[str, tuple[Tensor, float]] = {}
+        free = self._asked in ("auto", "linearized")
+        if self._keep is not None and self._resident and (free or self._asked == "kept graph"):
+            self._try_kept(found, batch, v)
+        for name, way in self._ways.items():
+            if name != "differences" and (free or self._asked == name):
+                self._try(found, name, lambda way=way: way(self._theta, batch, v))  # type: ignore[misc]
+        if "differences" in self._ways and (self._asked == "differences" or (free and not found)):
+            self._try(found, "differences", lambda: self._ways["differences"](self._theta, batch, v))
+        self._agree(found)
+        direct = {name: value for name, value in found.items() if name in self._ways}
+        self._direct = min(direct, key=lambda way: direct[way][1], default=next(iter(self._ways)))
+        return found
+
+    def _try_kept(self, found: dict[str, tuple[Tensor, float]], batch: Any, v: Tensor) -> None:
+        assert self._keep is not None
+        try:
+            at, size = self._keep(self._theta, batch)
+        except Straight:
+            raise ValueError(
+                "The loss is piecewise linear in the weights: its Hessian is zero wherever it exists. "
+                'Look at matrix="ggn" or "empirical_fisher".'
+            ) from None
+        except (RuntimeError, NotImplementedError) as error:
+            self.how.failed["kept graph"] = _first_line(error)
+            return
+        if size <= self._memory or self._asked == "kept graph":
+            self._try(found, "kept graph", lambda: at(v))
+
+    def _try(self, found: dict[str, tuple[Tensor, float]], name: str, product: Callable[[], Tensor]) -> None:
+        try:
+            found[name] = _timed(product, self._theta.device)
+        except (RuntimeError, NotImplementedError, AssertionError, TypeError) as error:
+            self.how.failed[name] = _first_line(error)
+
+    def _agree(self, found: dict[str, tuple[Tensor, float]]) -> None:
+        """Drop a way whose product differs from that of two others, or is not finite."""
+        for name in [name for name, (value, _) in found.items() if not torch.isfinite(value).all()]:
+            self.how.failed[name] = "its product is not finite"
+            del found[name]
+        for name in list(found):
+            others = [value for other, (value, _) in found.items() if other != name]
+            if len(others) > 1 and all(_differ(found[name][0], value) for value in others):
+                self.how.failed[name] = "its product differs from the others'"
+                del found[name]
+
+    def _linearizer(
+        self, batch: Any, v: Tensor, tried: dict[str, tuple[Tensor, float]], best: str
+    ) -> Callable[[Tensor, Any], tuple[Map, int]] | None:
+        """Trace, if that may pay, and keep it if it is faster."""
+        seconds = tried[best][1] * self.how.num_batches
+        pays = self._expected * seconds > _WORTH and self._resident
+        if self._asked != "linearized" and not (self._asked == "auto" and pays):
+            return None
+        if self._direct == "differences":
+            return None
+        linearizer = Linearizer(self._ways[self._direct])
+        try:
+            at, size = linearizer(self._theta, batch)
+            value, fast = _timed(lambda: at(v), self._theta.device)
+        except Exception as error:  # whatever a tracer stumbles over
+            self.how.failed["linearized"] = _first_line(error)
+            if self._asked == "linearized":
+                raise ValueError(f"The gradient could not be linearised: {_first_line(error)}") from error
+            return None
+        if _differ(value, tried[best][0]):
+            self.how.failed["linearized"] = "its product differs from the others'"
+        elif self._asked == "linearized" or (fast < tried[best][1] and size <= self._memory):
+            self.how.method = "linearized"
+            self.how.seconds_per_product = fast * self.how.num_batches
+            return linearizer
+        return None
+
+
+def _timed(product: Callable[[], Tensor], device: torch.device) -> tuple[Tensor, float]:
+    """The second of two runs; the first warms up."""
+    result = product().detach()
+    _wait(device)
+    began = time.perf_counter()
+    result = product().detach()
+    _wait(device)
+    return result, time.perf_counter() - began
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _differ(a: Tensor, b: Tensor) -> bool:
+    tolerance = 1e-2 if a.dtype == torch.float32 else 1e-6
+    return float((a - b).norm()) > tolerance * float(b.norm()) + torch.finfo(a.dtype).tiny
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:120] or type(error).__name__
