@@ -19,7 +19,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -37,7 +37,10 @@ Method = Literal["auto", "linearized", "kept graph", "forward over reverse", "re
 MATRICES = ("hessian", "ggn", "fisher", "fisher_sampled", "empirical_fisher")
 METHODS = ("auto", "linearized", "kept graph", "forward over reverse", "reverse over reverse", "differences")
 _WORTH = 2.0  # seconds of products from which on tracing pays
+_QUICK = 0.02  # seconds of a gradient over all data below which the batch size is no matter
+_TRIED = 128  # examples to try on
 _GROUP = 8  # vectors at once on a GPU
+Make = Callable[[Tensor, Any], tuple[Map, int]]
 
 
 @dataclass
@@ -93,10 +96,17 @@ class Curvature:
     """
 
     def __init__(
-        self, maps: Callable[[], Iterator[Map]], theta: Tensor, count: int, matrix: str, selection: Selection, how: How
+        self,
+        maps: Callable[[Tensor], Callable[[], Iterator[Map]]],
+        theta: Tensor,
+        count: int,
+        matrix: str,
+        selection: Selection,
+        told: Callable[[], How],
     ) -> None:
-        self._maps, self._count, self._selection = maps, count, selection
-        self.theta, self.matrix, self.how = theta, matrix, how
+        self._at, self._count, self._selection, self._told = maps, count, selection, told
+        self._maps = maps(theta)
+        self.theta, self.matrix, self.how = theta, matrix, told()
         self.selection = selection.words
         self.num_weights = selection.size
         self.num_products = 0
@@ -121,6 +131,15 @@ class Curvature:
         return self._selection.of(found).reshape(v.shape).to(v.dtype if v.is_floating_point() else found.dtype)
 
     __call__ = product
+
+    def moved(self, theta: Tensor) -> Curvature:
+        """The same matrix at other weights `(all weights,)`, by the way found here: nothing is tried or traced anew."""
+        theta = torch.as_tensor(theta).to(self.theta)
+        if theta.shape != self.theta.shape or not torch.isfinite(theta).all():
+            raise ValueError(
+                f"theta has shape {tuple(theta.shape)} or non-finite weights; expected {len(self.theta)} finite ones."
+            )
+        return Curvature(self._at, theta, self._count, self.matrix, self._selection, self._told)
 
     def embed(self, v: Tensor) -> Tensor:
         """The vector among all weights, zero outside of the selection: `(..., num_weights) -> (..., all weights)`."""
@@ -199,16 +218,31 @@ def selected(layout: Layout, parameters: str | Sequence[str] | None, device: tor
 
 
 class Workshop:
-    """Finds the fastest way to multiply, by trying on the first batch."""
+    """Finds the fastest way to multiply, by trying on a few examples.
+
+    Parameters
+    ----------
+    ways
+        Products of one batch, by name; the first is what is fallen back on.
+    keep
+        Prepares a batch: its map and the bytes that are kept, if there is such a way.
+    gradient
+        Of one batch's total loss.
+    batches
+        A pass over the data, in batches of so many examples (as they came for None).
+    sample
+        A batch to try on, and what part of all examples it has.
+    """
 
     def __init__(
         self,
         ways: dict[str, Apply],
-        keep: Callable[[Tensor, Any], tuple[Map, int]] | None,
+        keep: Make | None,
         gradient: Callable[[Tensor, Any], Tensor],
-        batches: Callable[[], Iterator[Any]],
-        theta: Tensor,
+        batches: Callable[[int | None], Iterator[Any]],
+        sample: Callable[[int], tuple[Any, float]],
         *,
+        sizes: Sequence[int],
         method: str,
         memory: int,
         resident: bool,
@@ -216,32 +250,36 @@ class Workshop:
     ) -> None:
         one_of("method", method, METHODS)
         self._ways, self._direct = ways, next(iter(ways))
-        self._keep, self._gradient, self._batches, self._theta = keep, gradient, batches, theta
+        self._keep, self._gradient, self._batches, self._sample = keep, gradient, batches, sample
         self._asked, self._memory, self._resident, self._expected = method, memory, resident, expected
+        self._sizes, self._size = sizes, sizes[0] if len(sizes) == 1 else None
+        self._make: Make | None = None
         self.how = How()
 
-    def maps(self) -> Callable[[], Iterator[Map]]:
-        """All batches' maps, one after the other; those that are kept are made now."""
+    def maps(self, theta: Tensor) -> Callable[[], Iterator[Map]]:
+        """All batches' maps at `theta`, one after the other; those that are kept are made now."""
         began = time.perf_counter()
+        self.how = replace(self.how, kept_batches=0, kept_bytes=0, failed=dict(self.how.failed))
         with differentiating(), sdpa_kernel(SDPBackend.MATH):
-            self.how.num_batches = sum(1 for _ in self._batches())
-            made = self._chosen(next(self._batches()))
-            kept = self._kept(made) if made is not None else []
+            if not self.how.method:
+                self._make = self._chosen(theta)
+            self.how.num_batches = sum(1 for _ in self._batches(self._size))
+            kept = self._kept(self._make, theta) if self._make is not None else []
         self.how.set_up_seconds = round(time.perf_counter() - began, 4)
         direct = self._ways[self._direct]
 
         def each() -> Iterator[Map]:
             yield from kept
-            for batch in itertools.islice(self._batches(), len(kept), None):
-                yield lambda v, batch=batch: direct(self._theta, batch, v)  # type: ignore[misc]
+            for batch in itertools.islice(self._batches(self._size), len(kept), None):
+                yield lambda v, batch=batch: direct(theta, batch, v)  # type: ignore[misc]
 
         return each if len(kept) < self.how.num_batches else lambda: iter(kept)
 
-    def _kept(self, make: Callable[[Tensor, Any], tuple[Map, int]]) -> list[Map]:
+    def _kept(self, make: Make, theta: Tensor) -> list[Map]:
         """Maps of as many batches as fit the memory."""
         found: list[Map] = []
-        for batch in self._batches():
-            at, size = make(self._theta, batch)
+        for batch in self._batches(self._size):
+            at, size = make(theta, batch)
             if found and self.how.kept_bytes + size > self._memory:
                 break
             found.append(at)
@@ -249,49 +287,66 @@ class Workshop:
         self.how.kept_batches = len(found)
         return found
 
-    def _chosen(self, batch: Any) -> Callable[[Tensor, Any], tuple[Map, int]] | None:
+    def _chosen(self, theta: Tensor) -> Make | None:
         """Set `how.method`; how batches are prepared by it, if something is kept."""
         if self._asked in self._ways:
             self.how.method = self._direct = self._asked
             return None
-        v = torch.randn(self._theta.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        v = v.to(self._theta)
-        slope, seconds = _timed(lambda: self._gradient(self._theta, batch), self._theta.device)
+        batch, share = self._sample(_TRIED)
+        v = torch.randn(theta.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(theta)
+        slope, seconds = _timed(lambda: self._gradient(theta, batch), theta.device)
         if not torch.isfinite(slope).all():
             raise ValueError("The gradient at these weights is not finite; there is no curvature to speak of.")
-        self.how.seconds_per_gradient = seconds * self.how.num_batches
-        tried = self._tried(batch, v)
+        self._choose_size(theta, seconds / share)
+        self.how.seconds_per_gradient = seconds / share
+        tried = self._tried(theta, batch, v, share)
         if not tried:
             reasons = "; ".join(f"{name}: {why}" for name, why in self.how.failed.items())
             raise ValueError(f"No product with this matrix could be computed. {reasons}")
         name = min(tried, key=lambda way: tried[way][1])
-        linear = self._linearizer(batch, v, tried, name)
+        linear = self._linearizer(theta, batch, v, tried[name], share)
         if linear is not None:
             return linear
         self.how.method = name
-        self.how.seconds_per_product = tried[name][1] * self.how.num_batches
+        self.how.seconds_per_product = tried[name][1] / share
         return self._keep if name == "kept graph" else None
 
-    def _tried(self, batch: Any, v: Tensor) -> dict[str, tuple[Tensor, float]]:
+    def _choose_size(self, theta: Tensor, whole: float) -> None:
+        """The batch size whose gradients take least, where batches may be cut as one likes."""
+        if len(self._sizes) < 2 or whole < _QUICK:
+            self._size = self._size or self._sizes[-1]
+            return
+        seconds = {}
+        for size in self._sizes:
+            batch, share = self._sample(size)
+            began = time.perf_counter()
+            self._gradient(theta, batch)
+            _wait(theta.device)
+            seconds[size] = (time.perf_counter() - began) / share
+        self._size = min(seconds, key=lambda size: seconds[size])
+
+    def _tried(self, theta: Tensor, batch: Any, v: Tensor, share: float) -> dict[str, tuple[Tensor, float]]:
         """Products of the first batch and their seconds, by each way that works and may be used."""
         found: dict[str, tuple[Tensor, float]] = {}
         free = self._asked in ("auto", "linearized")
         if self._keep is not None and self._resident and (free or self._asked == "kept graph"):
-            self._try_kept(found, batch, v)
+            self._try_kept(found, theta, batch, v, share)
         for name, way in self._ways.items():
             if name != "differences" and (free or self._asked == name):
-                self._try(found, name, lambda way=way: way(self._theta, batch, v))  # type: ignore[misc]
+                self._try(found, name, theta.device, lambda way=way: way(theta, batch, v))  # type: ignore[misc]
         if "differences" in self._ways and (self._asked == "differences" or (free and not found)):
-            self._try(found, "differences", lambda: self._ways["differences"](self._theta, batch, v))
+            self._try(found, "differences", theta.device, lambda: self._ways["differences"](theta, batch, v))
         self._agree(found)
         direct = {name: value for name, value in found.items() if name in self._ways}
         self._direct = min(direct, key=lambda way: direct[way][1], default=next(iter(self._ways)))
         return found
 
-    def _try_kept(self, found: dict[str, tuple[Tensor, float]], batch: Any, v: Tensor) -> None:
+    def _try_kept(
+        self, found: dict[str, tuple[Tensor, float]], theta: Tensor, batch: Any, v: Tensor, share: float
+    ) -> None:
         assert self._keep is not None
         try:
-            at, size = self._keep(self._theta, batch)
+            at, size = self._keep(theta, batch)
         except Straight:
             raise ValueError(
                 "The loss is piecewise linear in the weights: its Hessian is zero wherever it exists. "
@@ -300,12 +355,14 @@ class Workshop:
         except (RuntimeError, NotImplementedError) as error:
             self.how.failed["kept graph"] = _first_line(error)
             return
-        if size <= self._memory or self._asked == "kept graph":
-            self._try(found, "kept graph", lambda: at(v))
+        if size / share <= self._memory or self._asked == "kept graph":
+            self._try(found, "kept graph", theta.device, lambda: at(v))
 
-    def _try(self, found: dict[str, tuple[Tensor, float]], name: str, product: Callable[[], Tensor]) -> None:
+    def _try(
+        self, found: dict[str, tuple[Tensor, float]], name: str, device: torch.device, product: Callable[[], Tensor]
+    ) -> None:
         try:
-            found[name] = _timed(product, self._theta.device)
+            found[name] = _timed(product, device)
         except (RuntimeError, NotImplementedError, AssertionError, TypeError) as error:
             self.how.failed[name] = _first_line(error)
 
@@ -321,29 +378,26 @@ class Workshop:
                 del found[name]
 
     def _linearizer(
-        self, batch: Any, v: Tensor, tried: dict[str, tuple[Tensor, float]], best: str
-    ) -> Callable[[Tensor, Any], tuple[Map, int]] | None:
-        """Trace, if that may pay, and keep it if it is faster."""
-        seconds = tried[best][1] * self.how.num_batches
-        pays = self._expected * seconds > _WORTH and self._resident
-        if self._asked != "linearized" and not (self._asked == "auto" and pays):
-            return None
-        if self._direct == "differences":
+        self, theta: Tensor, batch: Any, v: Tensor, best: tuple[Tensor, float], share: float
+    ) -> Make | None:
+        """Trace, if that may pay, and use it if it is faster."""
+        pays = self._expected * best[1] / share > _WORTH and self._resident
+        if self._direct == "differences" or not (self._asked == "linearized" or (self._asked == "auto" and pays)):
             return None
         linearizer = Linearizer(self._ways[self._direct])
         try:
-            at, size = linearizer(self._theta, batch)
-            value, fast = _timed(lambda: at(v), self._theta.device)
+            at, size = linearizer(theta, batch)
+            value, fast = _timed(lambda: at(v), theta.device)
         except Exception as error:  # whatever a tracer stumbles over
             self.how.failed["linearized"] = _first_line(error)
             if self._asked == "linearized":
                 raise ValueError(f"The gradient could not be linearised: {_first_line(error)}") from error
             return None
-        if _differ(value, tried[best][0]):
+        if _differ(value, best[0]):
             self.how.failed["linearized"] = "its product differs from the others'"
-        elif self._asked == "linearized" or (fast < tried[best][1] and size <= self._memory):
+        elif self._asked == "linearized" or (fast < best[1] and size / share <= self._memory):
             self.how.method = "linearized"
-            self.how.seconds_per_product = fast * self.how.num_batches
+            self.how.seconds_per_product = fast / share
             return linearizer
         return None
 

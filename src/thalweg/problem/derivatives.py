@@ -23,6 +23,9 @@ from thalweg.problem.grad import differentiating, normal, variable
 from thalweg.problem.likelihood import need_free_of_targets, need_outputs, sampled
 from thalweg.problem.network import Network
 from thalweg.problem.tree import batch_size
+from thalweg.problem.tree import batch_size as batch_size_of
+
+_SIZES = (128, 512, 2048)  # examples at a time that are tried for curvature products
 
 
 class Objective:
@@ -162,6 +165,7 @@ def module_curvature(
     matrix: str,
     selection: Selection,
     *,
+    recut: bool,
     batch_size: int | None,
     seed: int,
     method: str,
@@ -185,8 +189,8 @@ def module_curvature(
     else:
         ways = {"forward over reverse": products.empirical_fisher(network)}
 
-    def batches() -> Iterator[Any]:
-        passing = data.iterate(batch_size if data.joined else None)
+    def batches(size: int | None = None) -> Iterator[Any]:
+        passing = data.iterate(size if data.joined and recut else None)
         if matrix != "fisher_sampled":
             return passing
         generator = torch.Generator().manual_seed(int(seed))
@@ -196,19 +200,27 @@ def module_curvature(
         need_free_of_targets(network, theta, next(batches()))
     if matrix == "fisher_sampled":
         need_outputs(network, matrix)
+
+    def sample(most: int) -> tuple[Any, float]:
+        batch = next(batches(most))
+        batch = data.cut(batch, most) if recut else batch
+        return batch, batch_size_of(batch) / data.num_examples
+
+    sizes = [batch_size] if batch_size is not None else [s for s in _SIZES if s < data.num_examples]
     workshop = Workshop(
         ways,
         keep,
         torch.func.grad(products.total(network)),
         batches,
-        theta,
+        sample,
+        sizes=(sizes or [data.num_examples]) if recut and data.joined else [0],
         method=method,
         memory=memory,
         resident=data.resident,
         expected=expected,
     )
     count = Objective(network, data).count()
-    return Curvature(workshop.maps(), theta, count, matrix, selection, workshop.how)
+    return Curvature(workshop.maps, theta, count, matrix, selection, lambda: workshop.how)
 
 
 def _no_weight_norm(model: nn.Module) -> None:

@@ -178,8 +178,11 @@ class FunctionProblem:
                 f"theta has shape {tuple(at.shape)} or non-finite weights; expected ({self.num_weights},)."
             )
         chosen = selected(self.layout, parameters, self.device)
-        maps = [lambda v: self.hvp(at, v)]
-        return Curvature(lambda: iter(maps), at.clone(), 1, matrix, chosen, How(method="double backward"))
+
+        def maps(theta: Tensor) -> Callable[[], Iterator[Any]]:
+            return lambda: iter([lambda v: self.hvp(theta, v)])
+
+        return Curvature(maps, at.clone(), 1, matrix, chosen, lambda: How(method="double backward"))
 
     def measure(
         self,
