@@ -116,6 +116,55 @@ def fit():
     )
 
 
+def eigenpairs():
+    each = {name: ("pair", np.zeros(3)) for name in ("eigenvalue", "residual")}
+    return xr.Dataset(
+        {**each, "converged": ("pair", np.ones(3, bool)), "eigenvector": (("pair", "weight"), np.zeros((3, 6)))},
+        {"pair": [1, 2, 3]},
+        {"kind": "eigenpairs", "matrix": "hessian", "which": "magnitude"},
+    )
+
+
+def spectral_density():
+    names = ("density", "density_standard_error", "density_low", "density_high")
+    return xr.Dataset(
+        {
+            **{name: ("eigenvalue", np.zeros(5)) for name in names},
+            **{name: (("probe", "rank"), np.zeros((2, 4))) for name in ("node", "node_weight")},
+        },
+        {"eigenvalue": np.arange(5.0)},
+        {"kind": "spectral_density", "matrix": "ggn"},
+    )
+
+
+def estimate(quantity="trace"):
+    dims = () if quantity == "trace" else ("weight",)
+    each = {name: (dims, np.zeros((6,) * len(dims))) for name in ("value", "standard_error")}
+    sample = {"sample": ("probe", np.zeros(4))} if quantity == "trace" else {}
+    return xr.Dataset({**each, **sample}, attrs={"kind": "estimate", "quantity": quantity, "matrix": "fisher"})
+
+
+def spectrum_path():
+    scalars = ("num_matvecs", "learning_rate", "loss", "gradient_norm", "gradient_share", "threshold", "seconds")
+    each = {name: (("step", "pair"), np.zeros((4, 2))) for name in ("eigenvalue", "residual", "preconditioned")}
+    return xr.Dataset(
+        {
+            **each,
+            **{name: ("step", np.zeros(4)) for name in scalars},
+            "converged": (("step", "pair"), np.ones((4, 2), bool)),
+            "overlap": (("step", "other"), np.ones((4, 4))),
+            "density": (("step", "grid"), np.ones((4, 5))),
+        },
+        {"step": np.arange(4), "other": np.arange(4), "pair": [1, 2], "grid": np.arange(5.0)},
+        {"kind": "spectrum_path", "matrix": "hessian"},
+    )
+
+
+def surface_with_hessian():
+    dims = ("alpha", "beta", "coordinate", "coordinate_2")
+    return surface().assign(hessian=(dims, np.zeros((2, 3, 2, 2)), {"role": "hessian"}))
+
+
 WELL_FORMED = {
     "surface": surface,
     "path": path,
@@ -125,6 +174,10 @@ WELL_FORMED = {
     "critical_points": critical_points,
     "linear_approximation": linear_approximation,
     "fit": fit,
+    "eigenpairs": eigenpairs,
+    "spectral_density": spectral_density,
+    "estimate": estimate,
+    "spectrum_path": spectrum_path,
 }
 
 
@@ -248,6 +301,53 @@ MALFORMED = {
     "fit without data": (lambda: fit().drop_vars("y"), "`y`"),
     "fit without inputs": (lambda: fit().drop_vars("input"), "coordinate `input`"),
     "fit of one start, squeezed": (lambda: fit().isel(start=0), "`prediction` has dims"),
+    "curvature of no matrix": (lambda: without_attr(eigenpairs(), "matrix"), "attrs.'matrix'. of a eigenpairs is None"),
+    "curvature of an unknown matrix": (
+        lambda: with_attr(estimate(), "matrix", "ntk"),
+        "'ntk'; expected one of hessian",
+    ),
+    "pairs without values": (lambda: eigenpairs().drop_vars("eigenvalue"), "`eigenvalue`"),
+    "pairs without residuals": (lambda: eigenpairs().drop_vars("residual"), "`residual`"),
+    "pairs without numbers": (lambda: eigenpairs().drop_vars("pair"), "coordinate `pair`"),
+    "pairs whose convergence is a number": (
+        lambda: eigenpairs().assign(converged=("pair", np.ones(3))),
+        "`converged` holds float64; expected true or false",
+    ),
+    "vectors on their side": (
+        lambda: eigenpairs().assign(eigenvector=(("weight", "pair"), np.zeros((6, 3)))),
+        "`eigenvector` has dims",
+    ),
+    "density without error": (
+        lambda: spectral_density().drop_vars("density_standard_error"),
+        "`density_standard_error`",
+    ),
+    "density over falling eigenvalues": (
+        lambda: spectral_density().assign_coords(eigenvalue=-np.arange(5.0)),
+        "`eigenvalue`.*increasing",
+    ),
+    "density without nodes": (lambda: spectral_density().drop_vars("node"), "variable `node`"),
+    "nodes of one probe, squeezed": (lambda: spectral_density().isel(probe=0), "`node` has dims.*`probe`"),
+    "weights of other nodes": (
+        lambda: spectral_density().assign(node_weight=(("probe", "other"), np.zeros((2, 4)))),
+        "`node_weight` has dims.*the same",
+    ),
+    "estimate of nothing": (lambda: without_attr(estimate(), "quantity"), "'quantity'. is None.*trace, diagonal"),
+    "diagonal that is a number": (lambda: with_attr(estimate(), "quantity", "diagonal"), "`value` has dims"),
+    "estimate without error": (lambda: estimate().drop_vars("standard_error"), "`standard_error`"),
+    "samples of weights": (lambda: estimate().assign(sample=("weight", np.zeros(6))), "`sample` has dims"),
+    "curvature path without steps": (lambda: spectrum_path().drop_vars("step"), "coordinate `step`"),
+    "curvature path without threshold": (lambda: spectrum_path().drop_vars("threshold"), "`threshold`"),
+    "pairs before steps": (lambda: spectrum_path().assign(residual=spectrum_path().residual.T), "`residual` has dims"),
+    "overlaps with unnumbered others": (lambda: spectrum_path().drop_vars("other"), "coordinate `other`"),
+    "densities over unknown eigenvalues": (lambda: spectrum_path().drop_vars("grid"), "coordinate `grid`"),
+    "densities over falling eigenvalues": (
+        lambda: spectrum_path().assign_coords(grid=-np.arange(5.0)),
+        "`grid`.*increasing",
+    ),
+    "hessian that is no matrix": (
+        lambda: surface_with_hessian().assign(hessian=surface_with_hessian().hessian[..., 0]),
+        "`hessian` has dims.*coordinate_2",
+    ),
 }
 
 
@@ -268,6 +368,19 @@ def test_what_is_malformed_is_named(fault):
 
 def test_every_kind_has_a_check():
     assert set(WELL_FORMED) == set(schema.KINDS)
+
+
+def test_what_is_optional_may_be_missing():
+    for ds in (
+        eigenpairs().drop_vars("eigenvector"),
+        spectral_density().drop_vars(["density_low", "density_high"]),
+        estimate().drop_vars("sample"),
+        estimate("diagonal"),
+        spectrum_path().drop_vars(["overlap", "density", "preconditioned", "seconds", "other", "grid"]),
+        eigenpairs().isel(pair=slice(0)),
+        surface_with_hessian(),
+    ):
+        assert schema.check(ds) is ds
 
 
 def test_values_come_training_first_and_loss_first():

@@ -6,22 +6,36 @@ from importlib.metadata import version as _version
 from thalweg import figures, landscapes
 from thalweg.export import read_netcdf, to_netcdf, to_vtk
 from thalweg.measures import (
+    adam_preconditioner,
     below,
     critical_points,
+    curvature_map,
     descend,
     describe_cost,
+    diagonal,
+    eigen_line,
+    eigen_plane,
     gradient_field,
     linear_approximation,
     loss_surface,
     model_fit,
+    num_outliers,
     outcomes,
+    overlap,
     principal_components,
     principal_plane,
     project_trajectory,
     risk,
+    sharpness,
+    spectral_density,
+    stability_threshold,
+    top_eigenpairs,
+    trace,
+    track_spectrum,
+    worst_case_sharpness,
 )
 from thalweg.problem import FunctionProblem, ModuleProblem, Problem, accuracy, load_weights
-from thalweg.record import Recorder
+from thalweg.record import CurvatureRecorder, Recorder
 from thalweg.store import load, open_study, save
 from thalweg.subspaces import (
     Box,
@@ -43,6 +57,7 @@ from thalweg.subspaces import (
 
 __all__ = [
     "Box",
+    "CurvatureRecorder",
     "FunctionProblem",
     "Line",
     "ModuleProblem",
@@ -51,11 +66,16 @@ __all__ = [
     "Recorder",
     "Segment",
     "accuracy",
+    "adam_preconditioner",
     "below",
     "coordinate_plane",
     "critical_points",
+    "curvature_map",
     "descend",
     "describe_cost",
+    "diagonal",
+    "eigen_line",
+    "eigen_plane",
     "figures",
     "filter_normalize",
     "gradient_field",
@@ -67,8 +87,10 @@ __all__ = [
     "load_weights",
     "loss_surface",
     "model_fit",
+    "num_outliers",
     "open_study",
     "outcomes",
+    "overlap",
     "plane_through",
     "principal_components",
     "principal_plane",
@@ -82,8 +104,15 @@ __all__ = [
     "read_netcdf",
     "risk",
     "save",
+    "sharpness",
+    "spectral_density",
+    "stability_threshold",
     "to_netcdf",
     "to_vtk",
+    "top_eigenpairs",
+    "trace",
+    "track_spectrum",
+    "worst_case_sharpness",
 ]
 
 try:

@@ -37,6 +37,26 @@ class Along(StrEnum):
     segment = "segment"
     through = "through"
     path = "path"
+    eigen = "eigen"
+
+
+class Matrix(StrEnum):
+    """Which curvature."""
+
+    hessian = "hessian"
+    ggn = "ggn"
+    fisher = "fisher"
+    fisher_sampled = "fisher_sampled"
+    empirical_fisher = "empirical_fisher"
+
+
+class Which(StrEnum):
+    """Which end of a spectrum."""
+
+    magnitude = "magnitude"
+    largest = "largest"
+    smallest = "smallest"
+    both = "both"
 
 
 class Normalize(StrEnum):
@@ -73,8 +93,8 @@ def demo(
     """Train a small network on real digits, measure its loss surface and its path, write a report.
 
     With `--landscape NAME`: the surface and the gradient of a function of two weights, its critical points, and
-    descents from everywhere; `--lr` and `--steps` change the pace of plain gradient descent. Takes about half a
-    minute. Leaves `study.zarr` (the numbers) and `report.html` (the pictures, one self-contained page).
+    descents from everywhere; `--lr` and `--steps` change the pace of plain gradient descent. Takes about a minute.
+    Leaves `study.zarr` (the numbers) and `report.html` (the pictures, one self-contained page).
     """
     began = time.perf_counter()
     with _explained():
@@ -148,13 +168,61 @@ def surface(
         _tell(result)
         if along is Along.path:
             _save_path(problem, subspace, store, trajectory, name)
-        out.print(
-            f"Saved in {escape(str(store.resolve()))} as {escape(name)}. See it: thalweg show {escape(str(store))}"
-        )
-        if html is not None:
-            from thalweg.apps.report import report
+        _saved(store, name, html)
 
-            out.print(f"Report: {escape(str(report(store, html).resolve()))}")
+
+@app.command()
+def spectrum(
+    target: Annotated[str, typer.Argument(help="`package.module:make_problem` or `file.py:make_problem`.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights to stand at: .safetensors, or a PyTorch file of tensors only.")
+    ] = None,
+    k: Annotated[int, typer.Option("--pairs", "-k", help="How many eigenpairs.")] = 10,
+    matrix: Annotated[Matrix, typer.Option(help="Which curvature.")] = Matrix.hessian,
+    which: Annotated[Which, typer.Option(help="Which end of the spectrum.")] = Which.magnitude,
+    parameters: Annotated[
+        list[str] | None, typer.Option(help="Only this block: a parameter, a layer, or a pattern such as '*.bias'.")
+    ] = None,
+    tol: Annotated[float, typer.Option(help="Residual of each pair, against the largest eigenvalue.")] = 1e-3,
+    density: Annotated[bool, typer.Option("--density", help="Measure the density of all eigenvalues too.")] = False,
+    probes: Annotated[int, typer.Option(min=2, help="For the density: random vectors.")] = 10,
+    num_examples: Annotated[int | None, typer.Option(help="Use a fixed random subset of the examples.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random vectors.")] = 0,
+    store: Annotated[Path, typer.Option(help="The study to write to.")] = Path("study.zarr"),
+    name: Annotated[str | None, typer.Option(help="The result's name in the study; spectrum/MATRIX.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of that name.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the study's report here afterwards.")] = None,
+    device: Annotated[str | None, typer.Option(help="Passed to make_problem(device=...): cpu, cuda.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; torch's default if not given.")] = None,
+) -> None:
+    """Measure the curvature of your own network: the top eigenpairs, and on request the whole density.
+
+    `TARGET` and `--checkpoint` are as for `thalweg surface`. Every eigenvalue comes with its residual; one that did
+    not converge is told so.
+    """
+    with _explained():
+        _use_threads(threads)
+        from thalweg.apps import words_curvature
+        from thalweg.apps.target import make_problem
+        from thalweg.measures import spectral_density, top_eigenpairs
+        from thalweg.store import save
+
+        name = name or f"spectrum/{matrix.value}"
+        wanted = [name, f"density/{name.removeprefix('spectrum/')}"][: 1 + density]
+        _free(store, wanted, overwrite)
+        problem = _standing(make_problem(target, device=device), checkpoint, None)
+        options: dict[str, Any] = {"matrix": matrix.value, "parameters": parameters or None, "seed": seed}
+        options["num_examples"] = num_examples
+        pairs = top_eigenpairs(problem, k, which=which.value, tol=tol, **options)
+        told, results = words_curvature.eigenpairs(pairs), [pairs]
+        if density:
+            results.append(spectral_density(problem, num_probes=probes, **options))
+            told += words_curvature.density(results[1])
+        for paragraph in told:
+            out.print(escape(paragraph))
+        for result, result_name in zip(results, wanted, strict=True):
+            save(result, store, result_name, overwrite=overwrite)
+        _saved(store, " and ".join(wanted), html)
 
 
 @app.command()
@@ -210,6 +278,26 @@ def export(
             path = load(study, partner) if partner in results(study) else None
             _save_picture(result, path, file)
         out.print(f"Wrote {escape(str(file.resolve()))}")
+
+
+def _saved(store: Path, name: str, html: Path | None) -> None:
+    """Where results are, and the report if it was asked for."""
+    out.print(f"Saved in {escape(str(store.resolve()))} as {escape(name)}. See it: thalweg show {escape(str(store))}")
+    if html is not None:
+        from thalweg.apps.report import report
+
+        out.print(f"Report: {escape(str(report(store, html).resolve()))}")
+
+
+def _free(store: Path, names: list[str], overwrite: bool) -> None:
+    """Refuse names that are taken before anything is computed."""
+    from thalweg.store import results
+
+    if overwrite or not store.expanduser().exists():
+        return
+    taken = [name for name in names if name in results(store)]
+    if taken:
+        raise FileExistsError(f"{store} already holds {taken[0]}. Add --overwrite, or choose another --name.")
 
 
 def _list_landscapes() -> None:
@@ -286,7 +374,7 @@ def _subspace(
     problem: Any, along: Along, to: list[Path], seed: int, normalize: Normalize, store: Path, trajectory: str
 ) -> Any:
     from thalweg import subspaces
-    from thalweg.measures import principal_plane
+    from thalweg.measures import eigen_plane, principal_plane
     from thalweg.store import load
 
     needed = {Along.segment: 1, Along.through: 2}.get(along, 0)
@@ -295,6 +383,8 @@ def _subspace(
         raise ValueError(f"--along {along.value} takes {takes}; {len(to)} came.")
     if along is Along.path:
         return principal_plane(load(store, trajectory))
+    if along is Along.eigen:
+        return eigen_plane(problem)
     if along is Along.segment:
         return subspaces.Segment(problem.theta, *_ends(problem, to))
     if along is Along.through:

@@ -14,6 +14,7 @@ Kinds
       Training quantities carry the metric's name (`loss`), test quantities the prefix `test_` (`test_loss`).
     - `standard_error`: of the variable named in `attrs["of"]`; there when a subset of the examples was used.
     - `gradient`: $\partial L / \partial c_k$, with the further dim `coordinate`.
+    - `hessian`: $D^\top H D$ for the directions $D$, with the further dims `coordinate` and `coordinate_2`.
     - `per_example`: with the further dim `example` or `test_example`.
     - `mask`: `interpolated`, true where a value was predicted and not evaluated.
     - `region`: true where the variable `attrs["of"]` is below `attrs["eps"]`.
@@ -43,6 +44,29 @@ Kinds
 `fit`
     A model of one input along a descent: `prediction(start, step, input)`, `loss(start, step)`,
     `theta(start, step, weight)`, the data `x(example)`, `y(example)`; perhaps `truth(input)`.
+
+Kinds of curvature say in `attrs["matrix"]` whose: `hessian`, `ggn`, `fisher`, `fisher_sampled` or `empirical_fisher`.
+Eigenvalues have the unit of the loss, because weights have none.
+
+`eigenpairs`
+    Over dim `pair`, numbered from 1 in the order that `attrs["which"]` says (`magnitude`, `largest`, `smallest`;
+    `both` is from the largest down): `eigenvalue`, `residual` $= \lVert Av - \lambda v \rVert$, `converged`; perhaps
+    `eigenvector(pair, weight)`. Attrs among others: `tol`, `num_matvecs`, `num_weights`, `num_selected`, `parameters`,
+    `gradient_share`, `num_classes` (0 where there are none).
+`spectral_density`
+    `density(eigenvalue)` and `density_standard_error(eigenvalue)`, perhaps the ends of its interval, `density_low` and
+    `density_high`; the quadrature of each probe, `node(probe, ...)` and `node_weight(probe, ...)`, over a second dim of
+    any name but `node`; weights of a probe sum to 1. Attrs: `sigma` (width of the bumps), `trace`,
+    `trace_standard_error`, `quantile` (standard errors that an interval reaches to either side).
+`estimate`
+    `attrs["quantity"]` is `trace`, with `value`, `standard_error` and perhaps `sample(probe)`, or `diagonal`, with
+    `value(weight)` and `standard_error(weight)`.
+`spectrum_path`
+    Curvature along training: `eigenvalue(step, pair)`, `residual(step, pair)`, `converged(step, pair)`; over `step`
+    `num_matvecs`, `learning_rate`, `loss`, `gradient_norm`, `gradient_share`, `threshold` (the curvature at which
+    descent becomes unstable, nan where unknown; `attrs["threshold_words"]`); perhaps `seconds(step)`,
+    `overlap(step, other)` of the top subspaces (0 to 1; `other` are the same steps), `preconditioned(step, pair)`, and
+    densities `density(step, grid)` over the eigenvalues in coordinate `grid`.
 """
 
 from __future__ import annotations
@@ -55,8 +79,11 @@ import xarray as xr
 KINDS = (
     *("surface", "path", "trajectory", "components"),
     *("descent", "critical_points", "linear_approximation", "fit"),
+    *("eigenpairs", "spectral_density", "estimate", "spectrum_path"),
 )
-ROLES = ("value", "standard_error", "gradient", "per_example", "mask", "region")
+ROLES = ("value", "standard_error", "gradient", "hessian", "per_example", "mask", "region")
+MATRICES = ("hessian", "ggn", "fisher", "fisher_sampled", "empirical_fisher")
+QUANTITIES = {"trace": (), "diagonal": ("weight",)}
 
 
 class SchemaError(ValueError):
@@ -112,10 +139,9 @@ def _check_surface(ds: xr.Dataset) -> None:
     dims = _need_coordinates(ds)
     for dim in dims:
         _need(ds, ds.coords, dim, "coordinate")
-        axis = ds[dim]
-        numeric = axis.dtype.kind in "iuf"
-        if axis.dims != (dim,) or not numeric or not np.isfinite(axis).all() or not (np.diff(axis.values) > 0).all():
+        if ds[dim].dims != (dim,):
             raise SchemaError(f"Coordinate `{dim}` must be a list of numbers, finite and strictly increasing.")
+        _need_increasing(ds[dim])
     for name, var in ds.data_vars.items():
         _check_variable(ds, str(name), var, dims)
     if not values(ds):
@@ -126,9 +152,17 @@ def _check_variable(ds: xr.Dataset, name: str, var: xr.DataArray, dims: tuple[st
     role = var.attrs.get("role")
     if role not in ROLES:
         raise SchemaError(f"Variable `{name}` has role {role!r}; expected one of {', '.join(ROLES)}.")
-    further = {"gradient": ("coordinate",), "per_example": tuple(map(str, var.dims[-1:]))}.get(role, ())
-    if tuple(var.dims) != (*dims, *further) or len(var.dims) != len(dims) + (role in ("gradient", "per_example")):
-        more = {"gradient": " and `coordinate`", "per_example": " and one for the examples"}.get(role, "")
+    further = {
+        "gradient": ("coordinate",),
+        "hessian": ("coordinate", "coordinate_2"),
+        "per_example": tuple(map(str, var.dims[len(dims) :][:1])) or ("example",),
+    }.get(role, ())
+    if tuple(var.dims) != (*dims, *further):
+        more = {
+            "gradient": " and `coordinate`",
+            "hessian": " and `coordinate`, `coordinate_2`",
+            "per_example": " and one for the examples",
+        }.get(role, "")
         raise SchemaError(f"Variable `{name}` has dims {var.dims}; a {role} has {dims}{more}, in this order.")
     if role == "value":
         for key in ("metric", "split", "long_name", "units"):
@@ -210,6 +244,73 @@ def _check_fit(ds: xr.Dataset) -> None:
         _need(ds, ds.coords, dim, "coordinate")
 
 
+def _check_eigenpairs(ds: xr.Dataset) -> None:
+    _need_matrix(ds)
+    _need_variables(ds, dict.fromkeys(("eigenvalue", "residual", "converged"), ("pair",)))
+    if "eigenvector" in ds:
+        _need_variables(ds, {"eigenvector": ("pair", "weight")})
+    _need(ds, ds.coords, "pair", "coordinate")
+    _need_verdicts(ds)
+
+
+def _check_spectral_density(ds: xr.Dataset) -> None:
+    _need_matrix(ds)
+    _need(ds, ds.coords, "eigenvalue", "coordinate")
+    further = [name for name in ("density_low", "density_high") if name in ds]
+    _need_variables(ds, dict.fromkeys(("density", "density_standard_error", *further), ("eigenvalue",)))
+    _need_increasing(ds["eigenvalue"])
+    for name in ("node", "node_weight"):
+        _need(ds, ds.data_vars, name, "variable")
+        dims = ds[name].dims
+        if len(dims) != 2 or dims[0] != "probe" or dims != ds["node"].dims:
+            raise SchemaError(f"`{name}` has dims {dims}; expected `probe` and one for the nodes, for both the same.")
+
+
+def _check_estimate(ds: xr.Dataset) -> None:
+    _need_matrix(ds)
+    quantity = ds.attrs.get("quantity")
+    if quantity not in QUANTITIES:
+        raise SchemaError(f"attrs['quantity'] is {quantity!r}; an estimate is of one of {', '.join(QUANTITIES)}.")
+    _need_variables(ds, dict.fromkeys(("value", "standard_error"), QUANTITIES[quantity]))
+    if "sample" in ds:
+        _need_variables(ds, {"sample": ("probe",)})
+
+
+def _check_spectrum_path(ds: xr.Dataset) -> None:
+    _need_matrix(ds)
+    _need(ds, ds.coords, "step", "coordinate")
+    every = dict.fromkeys(("eigenvalue", "residual", "converged"), ("step", "pair"))
+    scalars = ("num_matvecs", "learning_rate", "loss", "gradient_norm", "gradient_share", "threshold")
+    _need_variables(ds, {**every, **dict.fromkeys(scalars, ("step",))})
+    further = {"preconditioned": ("step", "pair"), "overlap": ("step", "other"), "density": ("step", "grid")}
+    _need_variables(ds, {name: dims for name, dims in further.items() if name in ds})
+    _need_verdicts(ds)
+    for name, coordinate in (("overlap", "other"), ("density", "grid")):
+        if name in ds:
+            _need(ds, ds.coords, coordinate, "coordinate")
+    if "density" in ds:
+        _need_increasing(ds["grid"])
+
+
+def _need_matrix(ds: xr.Dataset) -> None:
+    if ds.attrs.get("matrix") not in MATRICES:
+        raise SchemaError(
+            f"attrs['matrix'] of a {ds.attrs['kind']} is {ds.attrs.get('matrix')!r}; "
+            f"expected one of {', '.join(MATRICES)}."
+        )
+
+
+def _need_verdicts(ds: xr.Dataset) -> None:
+    if ds["converged"].dtype.kind not in "biu":
+        raise SchemaError(f"`converged` holds {ds['converged'].dtype}; expected true or false for every pair.")
+
+
+def _need_increasing(axis: xr.DataArray) -> None:
+    numeric = axis.dtype.kind in "iuf"
+    if not numeric or not np.isfinite(axis).all() or not (np.diff(axis.values) > 0).all():
+        raise SchemaError(f"Coordinate `{axis.name}` must be a list of numbers, finite and strictly increasing.")
+
+
 def _need_names(var: xr.DataArray, *keys: str) -> None:
     """Numbers that stand for words: each has one."""
     for key in keys:
@@ -258,4 +359,8 @@ _CHECKS = {
     "critical_points": _check_critical_points,
     "linear_approximation": _check_linear_approximation,
     "fit": _check_fit,
+    "eigenpairs": _check_eigenpairs,
+    "spectral_density": _check_spectral_density,
+    "estimate": _check_estimate,
+    "spectrum_path": _check_spectrum_path,
 }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.figures import descents
+from tests.figures import curvatures, descents
 from tests.figures.descents import drawn, numbers
 from tests.figures.stochastic import fit, risks
 from thalweg import figures
@@ -26,7 +26,12 @@ POINTS = descents.critical(["minimum", "saddle", "minimum", "degenerate"], [(1, 
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".html"])
 @pytest.mark.parametrize(
-    "result", [descents.circle(3), POINTS, tangent(), fit(), risks(points=5)], ids=lambda ds: ds.attrs["kind"]
+    "result",
+    [
+        *(descents.circle(3), POINTS, tangent(), fit(), risks(points=5)),
+        *(curvatures.pairs(), curvatures.density(), curvatures.trace(), curvatures.path()),
+    ],
+    ids=lambda ds: ds.attrs["kind"],
 )
 def test_results_of_every_kind_become_files(result, suffix, tmp_path):
     backend = "plotly" if suffix == ".html" else "matplotlib"
@@ -42,12 +47,21 @@ def test_the_picture_of_a_result_is_the_figure_of_its_kind(plane, line, box, run
         "Fit": [fit()],
         "Approximation": [tangent()],
         "RiskMaps": [risks(points=5)],
+        "Chart": [
+            curvatures.pairs(),
+            curvatures.density(),
+            curvatures.trace(),
+            curvatures.diagonal(),
+            curvatures.path(),
+        ],
     }
     for name, results in shown.items():
         assert {type(figures.picture(ds, backend="none")).__name__ for ds in results} == {name}
     on = figures.picture(POINTS, on=descents.surface(), title="Here", backend="none")
     assert (type(on).__name__, on.title) == ("Map", "Here")
     assert len(on.layers["loss"].extras.marks) == 3
+    with_pairs = figures.picture(curvatures.pairs(), on=curvatures.density(), backend="none")
+    assert with_pairs.panels[0].series[-1].label == "exact eigenvalues"
     assert figures.picture(plane, path=run_path, backend="none").layers["loss"].tracks
     with pytest.raises(ValueError, match="slice it first"):
         figures.picture(box)

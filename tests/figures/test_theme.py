@@ -94,13 +94,19 @@ def test_the_public_names_are_these():
     drawn = [
         "contour",
         "critical_points",
+        "density",
+        "density_path",
         "descent",
+        "estimate",
         "fit",
         "linear_approximation",
+        "overlap",
         "path",
         "picture",
         "profile",
         "risk",
+        "spectrum",
+        "spectrum_path",
         "surface",
     ]
     assert figures.__all__ == sorted([*drawn, "animate", "save", "theme"])

@@ -10,12 +10,21 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+import xarray as xr
 from torch import nn
 
 from thalweg.apps.place import new_study
 from thalweg.apps.report import report
 from thalweg.landscapes import digits, small_cnn
-from thalweg.measures import loss_surface, principal_plane, project_trajectory
+from thalweg.measures import (
+    eigen_line,
+    loss_surface,
+    principal_plane,
+    project_trajectory,
+    spectral_density,
+    top_eigenpairs,
+    track_spectrum,
+)
 from thalweg.problem import ModuleProblem, accuracy
 from thalweg.record import Recorder
 from thalweg.store import load, save
@@ -66,8 +75,26 @@ def demo(
         f"{first + second:.1%} of the path's variance"
     )
     save(project_trajectory(trajectory, plane, problem), study, "path/principal")
+    _curvature(problem, trajectory, study, say)
     page = report(study, study.with_name("report.html"), title="A convolutional network learns to read digits")
     return Demo(study, page, float(reached["accuracy"][0]), float(reached["test_accuracy"][0]))
+
+
+def _curvature(problem: ModuleProblem, trajectory: xr.Dataset, study: Path, say: Callable[[str], None]) -> None:
+    """Top eigenpairs, the density, the loss along the first eigenvector, and the top of the spectrum along the run."""
+    say("Measuring the curvature: eigenvalues of the Hessian, and how they changed while it trained ...")
+    pairs = top_eigenpairs(problem, 12)
+    save(pairs, study, "spectrum/hessian")
+    save(spectral_density(problem, num_probes=4, num_matvecs=40), study, "density/hessian")
+    line = eigen_line(problem, pairs)
+    reach = (2 * max(10 * line.info["loss"], 0.5) / line.info["eigenvalues"][0]) ** 0.5
+    loss_surface(problem, line, extent=reach, points=41, store=study, name="surface/eigen")
+    every = max(1, trajectory.sizes["step"] // 8)
+    save(track_spectrum(problem, trajectory, 3, every=every, tol=1e-2), study, "spectrum/training")
+    say(
+        f"  the largest eigenvalues: {', '.join(f'{float(value):.3g}' for value in pairs.eigenvalue[:3])}; "
+        f"{pairs.attrs['num_matvecs']} products"
+    )
 
 
 def _train(

@@ -18,7 +18,8 @@ from thalweg import store
 from thalweg.apps import sections
 from thalweg.apps.page import PAGE
 
-_DRAWN = ("surface", "path", "descent", "critical_points", "linear_approximation", "fit")
+_DRAWN = {"surface", "path", "descent", "critical_points", "linear_approximation", "fit"}
+_DRAWN |= {"eigenpairs", "spectral_density", "spectrum_path"}
 
 
 def report(study: str | Path, file: str | Path | None = None, *, title: str | None = None) -> Path:

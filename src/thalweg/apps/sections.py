@@ -13,7 +13,7 @@ import plotly.io as pio
 import xarray as xr
 
 from thalweg import figures, schema
-from thalweg.apps import words, words_descent
+from thalweg.apps import words, words_curvature, words_descent
 
 Results = dict[str, xr.Dataset]
 Part = tuple[str, str, str]
@@ -39,6 +39,9 @@ def sections(results: Results) -> Iterator[Part]:
     for kind in ("linear_approximation", "fit"):
         for name in of_kind(kind):
             yield _tried(name, results, _single)
+    for kind in ("eigenpairs", "spectral_density", "spectrum_path", "estimate"):
+        for name in of_kind(kind):
+            yield _tried(name, results, _curvature)
     for name in of_kind("path"):
         if name not in used:
             yield _tried(name, results, _path)
@@ -207,6 +210,27 @@ def _single(name: str, results: Results) -> tuple[str, list[str], list[go.Figure
         return "The model's fit", [f"{html.escape(str(ds.attrs['formula']))}"], [figures.fit(ds)]
     told = f"The function {html.escape(str(ds.attrs['function']))} and its tangent."
     return "The gradient as best linear approximation", [told], [figures.linear_approximation(ds)]
+
+
+def _curvature(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
+    ds = results[name]
+    kind = ds.attrs["kind"]
+    if kind == "eigenpairs":
+        return "The largest curvatures", words_curvature.eigenpairs(ds), [figures.spectrum(ds)]
+    if kind == "spectral_density":
+        pairs = next((r for r in results.values() if r.attrs["kind"] == "eigenpairs" and _same_matrix(r, ds)), None)
+        return "All curvatures", words_curvature.density(ds), [figures.density(ds, pairs=pairs)]
+    if kind == "spectrum_path":
+        pictures = [figures.spectrum_path(ds), figures.overlap(ds)] if ds.sizes["step"] > 1 else []
+        return "Curvature along training", words_curvature.spectrum_path(ds), pictures
+    return "An estimate", words_curvature.estimate(ds), []
+
+
+def _same_matrix(one: xr.Dataset, other: xr.Dataset) -> bool:
+    return all(
+        one.attrs.get(name) == other.attrs.get(name)
+        for name in ("matrix", "parameters", "num_selected", "num_examples", "theta_id")
+    )
 
 
 def _path(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:

@@ -15,6 +15,7 @@ _HEADINGS = {
     "principal": "The training path on its principal plane",
     "through": "The plane through three solutions",
     "segment": "Along the straight line between two solutions",
+    "eigen": "Along eigenvectors of the Hessian",
     "coordinates": "The landscape",
 }
 
@@ -74,6 +75,11 @@ def _where(ds: xr.Dataset) -> str:
         return f"The loss around the weights, along {along}.{unit}{rest}"
     if kind == "principal":
         return _principal(info)
+    if kind == "eigen":
+        values = ", ".join(number(float(value)) for value in info.get("eigenvalues", []))
+        return (
+            f"The loss along eigenvectors of its Hessian, with eigenvalues {values}; a step of 1 is a unit of distance."
+        )
     return {
         "through": "The plane through three weight vectors; coordinates are distances in weight space.",
         "segment": "The straight line between two weight vectors, from t = 0 to t = 1.",

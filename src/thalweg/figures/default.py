@@ -10,9 +10,13 @@ from thalweg import schema
 from thalweg.figures.approximation import linear_approximation
 from thalweg.figures.backend import Backend
 from thalweg.figures.critical import critical_points
+from thalweg.figures.density import density
 from thalweg.figures.descent import descent
+from thalweg.figures.estimate import estimate
 from thalweg.figures.fit import fit
 from thalweg.figures.risk import risk
+from thalweg.figures.spectrum import spectrum
+from thalweg.figures.spectrum_path import spectrum_path
 from thalweg.figures.surface import profile, surface
 from thalweg.figures.theme import Theme
 from thalweg.figures.trajectory import path as over_steps
@@ -35,9 +39,11 @@ def picture(
     Parameters
     ----------
     ds
-        Kind `surface`, `path`, `descent`, `critical_points`, `fit` or `linear_approximation`.
+        Kind `surface`, `path`, `descent`, `critical_points`, `fit`, `linear_approximation`, `eigenpairs`,
+        `spectral_density`, `estimate` or `spectrum_path`.
     on
-        A surface to draw critical points on, or a descent that has positions on it.
+        A surface to draw critical points on, or a descent that has positions on it; or a spectral density to draw
+        eigenpairs on.
     path
         Kind `path`, to lie on a surface over two coordinates.
     backend, theme, title
@@ -65,6 +71,8 @@ def picture(
     look: dict[str, Any] = {"backend": backend, "theme": theme, "title": title}
     if kind == "surface":
         return _surface(ds, path, look)
+    if on is not None and kind == "eigenpairs":
+        return density(on, ds, **look)
     if on is not None and kind in _OVERLAYS and "coordinates" in ds.attrs:
         lying: dict[str, Any] = {_OVERLAYS[kind]: ds}
         return surface(on, **lying, **look)
@@ -83,6 +91,10 @@ _FIGURES: dict[str, Any] = {
     "critical_points": critical_points,
     "fit": fit,
     "linear_approximation": linear_approximation,
+    "eigenpairs": spectrum,
+    "spectral_density": density,
+    "estimate": estimate,
+    "spectrum_path": spectrum_path,
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from thalweg import schema
-from thalweg.figures import kinship, outcomes, scale, steps, strands
+from thalweg.figures import kinship, outcomes, quadratic, scale, steps, strands
 from thalweg.figures.prepare import at_step, choose, grid, label
 from thalweg.figures.scale import number
 from thalweg.figures.strands import Strand
@@ -78,6 +78,7 @@ def profile_panels(
     ValueError
         If the surface has not exactly one coordinate left.
     """
+    whole = schema.coordinates(ds) if "coordinates" in ds.attrs else ()
     ds, fixed = grid(ds, 1)
     names, _ = choose(ds, None)
     (dim,) = schema.coordinates(ds)
@@ -91,14 +92,16 @@ def profile_panels(
     x = ds[dim].values
     runs, said = _descents(ds, descent, dim, x, losses if logarithmic else None, step)
     known = schema.at_model(ds) and "at_origin" in ds[names[0]].attrs and all(np.isclose(v, 0) for v in fixed.values())
+    predicted = _predicted(ds, names[0], whole, fixed)
     panel = Panel(
         left=_axis_title(ds, names, left),
         right=_axis_title(ds, names, right) if right else "",
-        lines=lines,
+        lines=(*lines, *predicted),
         log=logarithmic,
         mark=0.0 if known and x[0] <= 0 <= x[-1] else None,
         strands=runs,
         xlim=(float(x[0]), float(x[-1])) if runs else None,
+        ylim=quadratic.ends(losses, predicted[0].y, logarithmic) if predicted else None,
     )
     cut = [f"{_say(d)} = {number(v)}" for d, v in fixed.items()]
     more = [f"`{m}` is not drawn" for m in metrics[2:]]
@@ -182,6 +185,17 @@ def _line(ds: xr.Dataset, dim: str, name: str, left: str) -> Line:
         right=var.attrs["metric"] != left,
         band=None if error is None else error.values.astype(float),
     )
+
+
+def _predicted(ds: xr.Dataset, name: str, dims: tuple[str, ...], fixed: dict[str, float]) -> tuple[Line, ...]:
+    """Along eigenvectors, the quadratic that the eigenvalues predict for the training loss."""
+    told, var = quadratic.about(ds), ds[name]
+    if told is None or (var.attrs["metric"], var.attrs["split"]) != ("loss", "train"):
+        return ()
+    (dim,) = schema.coordinates(ds)
+    x = ds[dim].values.astype(float)
+    found = quadratic.along(told, dims, dim, x, var.attrs.get("at_origin"), fixed)
+    return () if found is None else (Line(found[0], x, found[1], "quadratic", "train", dashed=True),)
 
 
 def _path_line(ds: xr.Dataset, variable: str, name: str) -> Line:

@@ -214,14 +214,14 @@ def outcome_linestyle(rank: int) -> str:
 def line_color(metric: str, split: str, theme: Theme = "light") -> str:
     """Colour of a curve: blue for the loss and orange for other metrics, dark for training and light for test data.
 
-    What is neither, a distance or a rate, has the colour of the text.
+    What is neither, a distance, a rate or a prediction, has the colour of the text.
 
     Examples
     --------
     >>> line_color("loss", "train") != line_color("loss", "test")
     True
     """
-    if metric in ("distance", "rate"):
+    if metric in ("distance", "rate", "quadratic"):
         return palette(theme).text
     return palette(theme).lines["loss" if metric == "loss" else "other", "train" if split == "train" else "test"]
 

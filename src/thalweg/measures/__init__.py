@@ -2,26 +2,50 @@
 
 from thalweg.measures.approximation import linear_approximation
 from thalweg.measures.critical_points import below, critical_points, gradient_field
+from thalweg.measures.curvature_map import curvature_map
+from thalweg.measures.density import spectral_density
 from thalweg.measures.descent import descend
+from thalweg.measures.eigen import eigen_line, eigen_plane
 from thalweg.measures.fit import model_fit
 from thalweg.measures.outcomes import outcomes
+from thalweg.measures.outliers import num_outliers, overlap
 from thalweg.measures.risk import risk
+from thalweg.measures.sharpness import adam_preconditioner, sharpness
+from thalweg.measures.spectrum import top_eigenpairs
 from thalweg.measures.surface import default_name, describe_cost, loss_surface
+from thalweg.measures.traces import diagonal, trace
+from thalweg.measures.tracking import stability_threshold, track_spectrum
 from thalweg.measures.trajectory import principal_components, principal_plane, project_trajectory
+from thalweg.measures.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
+    "WorstCase",
+    "adam_preconditioner",
     "below",
     "critical_points",
+    "curvature_map",
     "default_name",
     "descend",
     "describe_cost",
+    "diagonal",
+    "eigen_line",
+    "eigen_plane",
     "gradient_field",
     "linear_approximation",
     "loss_surface",
     "model_fit",
+    "num_outliers",
     "outcomes",
+    "overlap",
     "principal_components",
     "principal_plane",
     "project_trajectory",
     "risk",
+    "sharpness",
+    "spectral_density",
+    "stability_threshold",
+    "top_eigenpairs",
+    "trace",
+    "track_spectrum",
+    "worst_case_sharpness",
 ]

@@ -19,6 +19,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -27,8 +28,9 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from thalweg.problem.criterion import one_of
-from thalweg.problem.grad import differentiating
+from thalweg.problem.grad import differentiating, load_forward_rules, normal
 from thalweg.problem.linearized import Apply, Linearizer, Map
+from thalweg.problem.network import Precision, arithmetic
 from thalweg.problem.products import Straight
 from thalweg.weights import Layout
 
@@ -105,8 +107,12 @@ class Curvature:
         told: Callable[[], How],
     ) -> None:
         self._at, self._count, self._selection, self._told = maps, count, selection, told
-        self._maps = maps(theta)
-        self.theta, self.matrix, self.how = theta, matrix, told()
+        self._precision = _precision(theta.device)
+        with torch.inference_mode(False):
+            own, self.theta = theta.detach().clone(), theta.detach().clone()  # whatever becomes of the caller's
+        with undisturbed(self._precision, theta.device):
+            self._maps = maps(own)
+        self.matrix, self.how = matrix, told()
         self.selection = selection.words
         self.num_weights = selection.size
         self.num_products = 0
@@ -134,20 +140,27 @@ class Curvature:
 
     def moved(self, theta: Tensor) -> Curvature:
         """The same matrix at other weights `(all weights,)`, by the way found here: nothing is tried or traced anew."""
+        if self.matrix == "fisher_sampled":
+            raise ValueError(
+                "Targets were drawn from what the network predicts at the weights that this Fisher matrix was made at. "
+                "Make another there: `problem.curvature('fisher_sampled', theta=...)`."
+            )
         theta = torch.as_tensor(theta).to(self.theta)
         if theta.shape != self.theta.shape or not torch.isfinite(theta).all():
             raise ValueError(
                 f"theta has shape {tuple(theta.shape)} or non-finite weights; expected {len(self.theta)} finite ones."
             )
-        return Curvature(self._at, theta, self._count, self.matrix, self._selection, self._told)
+        with arithmetic(self._precision, theta.device):
+            return Curvature(self._at, theta, self._count, self.matrix, self._selection, self._told)
 
     def embed(self, v: Tensor) -> Tensor:
         """The vector among all weights, zero outside of the selection: `(..., num_weights) -> (..., all weights)`."""
         return self._selection.embedded(v)
 
     def _of_rows(self, rows: Tensor) -> Tensor:
-        result = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)
-        with differentiating(), sdpa_kernel(SDPBackend.MATH):
+        with undisturbed(self._precision, rows.device):
+            rows = normal(rows)
+            result = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)
             for at in self._maps():
                 if rows.device.type == "cuda" and len(rows) > 1:
                     for k in range(0, len(rows), _GROUP):
@@ -155,7 +168,28 @@ class Curvature:
                 else:
                     for k, row in enumerate(rows):
                         result[k] += at(row).detach()
-        return (result / self._count).to(rows.dtype)
+            return (result / self._count).to(rows.dtype)
+
+
+@contextmanager
+def undisturbed(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Derivatives in this arithmetic whatever mode the caller is in, and no operations that have none.
+
+    Attention takes its plain kernel; a fused layer of attention, taken in evaluation mode, has no derivatives at all.
+    """
+    fused = torch.backends.mha.get_fastpath_enabled()
+    with arithmetic(precision, device), differentiating(), sdpa_kernel(SDPBackend.MATH):
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def _precision(device: torch.device) -> Precision:
+    """The arithmetic in force: what a problem set up, and what its products are computed in later."""
+    tf32 = device.type == "cuda" and torch.backends.cudnn.allow_tf32 and torch.get_float32_matmul_precision() == "high"
+    return "tf32" if tf32 else "model"
 
 
 def _together(at: Map, rows: Tensor) -> Tensor:
@@ -249,6 +283,8 @@ class Workshop:
         expected: int,
     ) -> None:
         one_of("method", method, METHODS)
+        one_of("method (of this matrix)", method, ["auto", "linearized", *(["kept graph"] if keep else []), *ways])
+        load_forward_rules()
         self._ways, self._direct = ways, next(iter(ways))
         self._keep, self._gradient, self._batches, self._sample = keep, gradient, batches, sample
         self._asked, self._memory, self._resident, self._expected = method, memory, resident, expected
@@ -260,11 +296,10 @@ class Workshop:
         """All batches' maps at `theta`, one after the other; those that are kept are made now."""
         began = time.perf_counter()
         self.how = replace(self.how, kept_batches=0, kept_bytes=0, failed=dict(self.how.failed))
-        with differentiating(), sdpa_kernel(SDPBackend.MATH):
-            if not self.how.method:
-                self._make = self._chosen(theta)
-            self.how.num_batches = sum(1 for _ in self._batches(self._size))
-            kept = self._kept(self._make, theta) if self._make is not None else []
+        if not self.how.method:
+            self._make = self._chosen(theta)
+        self.how.num_batches = sum(1 for _ in self._batches(self._size))
+        kept = self._kept(self._make, theta) if self._make is not None else []
         self.how.set_up_seconds = round(time.perf_counter() - began, 4)
         direct = self._ways[self._direct]
 
@@ -329,7 +364,9 @@ class Workshop:
         """Products of the first batch and their seconds, by each way that works and may be used."""
         found: dict[str, tuple[Tensor, float]] = {}
         free = self._asked in ("auto", "linearized")
-        if self._keep is not None and self._resident and (free or self._asked == "kept graph"):
+        if self._asked == "kept graph" and not self._resident:
+            self.how.failed["kept graph"] = "the data are not kept on the device"
+        elif self._keep is not None and self._resident and (free or self._asked == "kept graph"):
             self._try_kept(found, theta, batch, v, share)
         for name, way in self._ways.items():
             if name != "differences" and (free or self._asked == name):

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 
 import torch
 from torch import Tensor
+
+
+@cache
+def load_forward_rules() -> None:
+    """Import what torch loads at the first forward derivative, which warns that it uses a deprecated part of torch."""
+    with warnings.catch_warnings(action="ignore"), suppress(ImportError):
+        importlib.import_module("torch._decomp.decompositions_for_jvp")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ With the losses $\ell_i(\theta)$, the outputs $f_i(\theta)$ with Jacobians $J_i$
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +21,13 @@ from torch.func import grad, jvp, vjp
 from thalweg.problem.linearized import Apply, Map
 from thalweg.problem.network import Network
 from thalweg.problem.tree import batch_size
+
+
+class Drawn(NamedTuple):
+    """A batch whose targets were drawn from what the network predicts, each independently of all others."""
+
+    inputs: Any
+    targets: Tensor
 
 
 def total(network: Network) -> Callable[[Tensor, Any], Tensor]:
@@ -93,14 +100,25 @@ def in_outputs(network: Network, outputs: Tensor, targets: Any, v: Tensor) -> Te
 
 
 def empirical_fisher(network: Network) -> Apply:
-    """Every example's gradient, times its product with `v`."""
+    """Every example's gradient, times its product with `v`.
+
+    Of an example with $m$ independently drawn targets (tokens, pixels, labels) the loss is the mean, whose gradient has
+    $1/m$ of the covariance that the mean of the $m$ Fisher matrices has: hence the factor.
+    """
 
     def apply(theta: Tensor, batch: Any, v: Tensor) -> Tensor:
         def losses(t: Tensor) -> Tensor:
-            return network.at(t, batch)["loss"]
+            values = network.at(t, batch)["loss"]
+            if values.ndim == 0:
+                raise ValueError(
+                    "The loss returns the mean over a batch, whose gradient is not that of each example: there is no "
+                    "empirical or sampled Fisher matrix. Use a criterion that returns one value per example."
+                )
+            return values
 
         along = jvp(losses, (theta,), (v,))[1]
-        return vjp(losses, theta)[1](along)[0]
+        product = vjp(losses, theta)[1](along)[0]
+        return product * batch.targets[0].numel() if isinstance(batch, Drawn) else product
 
     return apply
 

@@ -1,0 +1,122 @@
+"""Panels of curves, marks and bars, as plain numbers and words: what the figures of curvature are made of.
+
+A `Chart` is a column of `Panel`s that share their abscissa; a panel holds `Series` on one axis and `Mark`s beside them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from thalweg.figures import theme as themes
+from thalweg.figures.rulers import Ruler
+from thalweg.figures.steps import number
+
+Symbol = Literal["", "circle", "triangle", "tick"]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Points `x`, `y` (n,), joined by a line if `line` (its width) is positive, marked if there is a `symbol`.
+
+    `bars` and `across` (2, n) are the ends of bars in y and in x, `band` (2, n) those of a filled band. `color` is a
+    word of `color`; `cased` lines have a light rim, for maps. `hover` says one thing for every point. `key` is what the
+    legend says: the label unless given, nothing if empty.
+    """
+
+    label: str
+    x: np.ndarray
+    y: np.ndarray
+    color: str = "main"
+    line: float = 0.0
+    dashed: bool = False
+    symbol: Symbol = ""
+    hollow: bool = False
+    cased: bool = False
+    bars: np.ndarray | None = None
+    across: np.ndarray | None = None
+    band: np.ndarray | None = None
+    hover: tuple[str, ...] = ()
+    key: str | None = None
+
+    @property
+    def entry(self) -> str:
+        """The words in the legend."""
+        return self.label if self.key is None else self.key
+
+    @property
+    def said(self) -> list[str]:
+        """What hovering says of every point."""
+        return list(self.hover) if self.hover else [f"{self.label}: {number(float(v), 5)}" for v in self.y]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A thin line across the panel at a place of the abscissa (`upright`) or of the ordinate, and its word."""
+
+    at: float
+    word: str
+    upright: bool = True
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Series that share an axis; `share` is the panel's part of the height."""
+
+    ruler: Ruler
+    series: tuple[Series, ...]
+    marks: tuple[Mark, ...] = ()
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Everything that a figure of panels draws; `unified` hovering tells all series at one abscissa."""
+
+    panels: tuple[Panel, ...]
+    x: Ruler
+    title: str
+    subtitle: str = ""
+    notes: tuple[str, ...] = ()
+    unified: bool = False
+
+    @property
+    def keys(self) -> list[Series]:
+        """The series in the legend; a single one needs none."""
+        found = [s for panel in self.panels for s in panel.series if s.entry]
+        return found if len(found) > 1 else []
+
+
+def color(word: str, theme: themes.Theme = "light") -> str:
+    """The colour of a series: `main`, `light` (its lighter kin), `warm` (what is opposed to it), `text`, ...
+
+    Examples
+    --------
+    >>> color("main"), color("path")
+    ('#0a416c', '#f4502c')
+    """
+    p = themes.palette(theme)
+    known = {
+        "main": p.lines["loss", "train"],
+        "light": p.lines["loss", "test"],
+        "warm": p.lines["other", "train"],
+        "text": p.text,
+        "muted": p.muted,
+        "path": themes.path_color(0),
+        "gold": p.model,
+    }
+    return known[word]
+
+
+def see_through(color: str, share: float) -> str:
+    """A colour `#rrggbb` with an opacity, in plotly's words.
+
+    Examples
+    --------
+    >>> see_through("#0a416c", 0.2)
+    'rgba(10,65,108,0.2)'
+    """
+    red, green, blue = (int(color[k : k + 2], 16) for k in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{share:g})"

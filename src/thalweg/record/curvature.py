@@ -1,0 +1,155 @@
+"""Sharpness and its company while a network trains: measured every so many steps, written as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+import xarray as xr
+from torch import nn
+
+from thalweg.measures.tracking import SpectrumTracker, stability_threshold, words
+from thalweg.problem import ModuleProblem
+from thalweg.record.recorder import _need_own_optimizer, _rate
+from thalweg.store import provenance, save
+from thalweg.store.tree import clean, group_path, refuse_nested, study_path
+from thalweg.weights import Layout
+
+
+class CurvatureRecorder:
+    r"""Measures the top of the spectrum during a plain training loop: attach it, train as always, close it.
+
+    After every `every`-th optimizer step (and at the start, and the end) the top `k` eigenpairs of the curvature of
+    `problem` at the model's weights are found, each search begun with the last one's vectors. The line of stability,
+    $2/\eta$ for gradient descent, follows the learning rate and SGD's momentum; for other optimizers there is none.
+
+    Parameters
+    ----------
+    study
+        The zarr store to write to, after every measurement.
+    problem
+        Loss and data whose curvature is told: the same kind of network as the model that trains.
+    name
+        Name of the result in the study.
+    k, matrix, parameters, tol, seed, max_matvecs
+        As for `top_eigenpairs`.
+    overwrite
+        Replace a result of that name; refused otherwise.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> model, x = nn.Linear(2, 1).double(), torch.randn(20, 2, dtype=torch.float64)
+    >>> problem = ModuleProblem(model, (x, torch.zeros(20, 1, dtype=torch.float64)), loss=nn.functional.mse_loss)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> recorder = CurvatureRecorder(tempfile.mkdtemp() + "/study.zarr", problem, k=1)
+    >>> with recorder.attach(model, optimizer, every=2):
+    ...     for _ in range(4):
+    ...         optimizer.zero_grad()
+    ...         model(x).square().mean().backward()
+    ...         optimizer.step()
+    >>> recorder.spectrum().step.values, float(recorder.spectrum().threshold[0])
+    (array([0, 2, 4]), 20.0)
+    """
+
+    def __init__(
+        self,
+        study: str | Path,
+        problem: ModuleProblem,
+        name: str = "spectrum",
+        *,
+        k: int = 5,
+        matrix: str = "hessian",
+        parameters: str | Sequence[str] | None = None,
+        tol: float = 1e-3,
+        seed: int = 0,
+        max_matvecs: int | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.study, self.name, self.problem = study_path(study), clean(name), problem
+        refuse_nested(self.study, self.name)
+        if group_path(self.study, self.name).exists() and not overwrite:
+            raise FileExistsError(
+                f"{self.study} already holds a result `{self.name}`. Pass overwrite=True, or another name."
+            )
+        self._tracker = SpectrumTracker(
+            k, tol=tol, matrix=matrix, parameters=parameters, seed=seed, max_matvecs=max_matvecs
+        )
+        self._step, self._measured = 0, -1
+        self._handle: Any = None
+
+    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 1) -> Self:
+        """Measure now, and after every `every`-th `optimizer.step()`. The training loop stays as it is."""
+        if self._handle is not None or self._measured >= 0:
+            raise RuntimeError("This recorder has been attached before; make another for a further phase of training.")
+        if isinstance(every, bool) or not (isinstance(every, int) and every >= 1):
+            raise ValueError(f"every={every!r}; expected a whole number of at least 1.")
+        layout = Layout.of(model)
+        own = [(block.name, block.shape) for block in self.problem.layout.blocks]
+        if [(block.name, block.shape) for block in layout.blocks] != own:
+            raise ValueError(
+                f"The model that trains has {layout.num_weights} weights in {len(layout.blocks)} parameters, the "
+                f"problem {self.problem.num_weights} in {len(own)}, or their names differ. Make the problem of a model "
+                "of the same kind."
+            )
+        _need_own_optimizer(model, optimizer)
+        self._model, self._optimizer, self._every = model, optimizer, every
+        self._has_buffers = any(True for _ in model.buffers())
+        self._measure()
+        self._handle = optimizer.register_step_post_hook(self._after_step)
+        return self
+
+    def close(self) -> None:
+        """Measure the last step, if it is not yet, and let go of the optimizer."""
+        if self._handle is None:
+            return
+        self._handle.remove()
+        self._handle = None
+        if self._measured != self._step:
+            self._measure()
+
+    def spectrum(self) -> xr.Dataset:
+        """What has been measured so far: kind `spectrum_path`."""
+        momentum, nesterov = _momentum(self._optimizer)
+        known = words(momentum, nesterov) if momentum is not None else "unknown for this optimizer"
+        return self._tracker.dataset(
+            f"Top eigenvalues while {type(self._model).__name__} trains with {type(self._optimizer).__name__}",
+            threshold_words=known,
+            optimizer=type(self._optimizer).__name__,
+            every=self._every,
+            **provenance(**self.problem.provenance()),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _after_step(self, *_: Any) -> None:
+        self._step += 1
+        if self._step % self._every == 0:
+            self._measure()
+
+    def _measure(self) -> None:
+        rate = float(_rate(self._optimizer))
+        momentum, nesterov = _momentum(self._optimizer)
+        threshold = stability_threshold(rate, momentum, nesterov) if momentum is not None else float("nan")
+        theta = self.problem.layout.parameters(self._model).to(self.problem.theta)
+        here = self.problem.with_state(self._model.state_dict()) if self._has_buffers else self.problem
+        self._tracker.add(self._step, here, theta, rate, threshold)
+        self._measured = self._step
+        save(self.spectrum(), self.study, self.name, overwrite=True)
+
+
+def _momentum(optimizer: torch.optim.Optimizer) -> tuple[float | None, bool]:
+    """Momentum of SGD and whether it is Nesterov's; None for optimizers whose line of stability is another."""
+    group = optimizer.param_groups[0]
+    if not isinstance(optimizer, torch.optim.SGD) or group.get("dampening", 0):
+        return None, False
+    return float(group["momentum"]), bool(group["nesterov"])
