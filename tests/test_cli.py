@@ -292,3 +292,49 @@ def test_the_demo_trains_measures_and_reports(here):
     assert float(path.loss[0]) > 2.0
     assert float(path.loss[-1]) < 0.5
     assert "already holds" in refused("demo", "--out", "d")
+
+
+def test_spectrum_measures_tells_and_draws(here):
+    said = run("spectrum", "mine.py:make_problem", "-k", "3", "--density", "--probes", "3", "--html", "page.html")
+    assert "3 largest eigenvalues of the Hessian" in said
+    assert "trace" in said
+    pairs, density = tw.load("study.zarr", "spectrum/hessian"), tw.load("study.zarr", "density/hessian")
+    assert pairs.converged.values.all()
+    assert density.attrs["num_probes"] == 3
+    page = Path("page.html").read_text()
+    assert "The largest curvatures" in page
+    assert "All curvatures" in page
+    block = run("spectrum", "mine.py:make_problem", "-k", "1", "--matrix", "ggn", "--parameters", "*.bias")
+    assert "the Gauss-Newton matrix of" in block
+    run("surface", "mine.py:make_problem", "--along", "eigen", "--points", "5", "--extent", "0.1")
+    assert tw.load("study.zarr", "surface/eigen").sizes == {"alpha": 5, "beta": 5}
+    for name in ("spectrum/hessian", "density/hessian"):
+        run("export", "study.zarr", name, "picture.png")
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-k", "0"), "k=0"),
+        (("-k", "100000"), "weights"),
+        (("--parameters", "nothing"), "No parameter is called 'nothing'; there are"),
+        (("--tol", "0"), "tol"),
+    ],
+)
+def test_spectra_that_cannot_be_measured_leave_nothing_behind(words, said):
+    result = CliRunner().invoke(app, ["spectrum", "mine.py:make_problem", *words])
+    assert result.exit_code != 0
+    assert said in " ".join(result.output.split())
+    assert not Path("study.zarr").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_spectrum_is_not_replaced_unasked():
+    run("spectrum", "mine.py:make_problem", "-k", "1")
+    result = CliRunner().invoke(app, ["spectrum", "mine.py:make_problem", "-k", "2"])
+    assert result.exit_code != 0
+    assert "already holds spectrum/hessian" in " ".join(result.output.split())
+    assert tw.load("study.zarr").sizes["pair"] == 1
+    run("spectrum", "mine.py:make_problem", "-k", "2", "--overwrite")
+    assert tw.load("study.zarr").sizes["pair"] == 2

@@ -19,6 +19,9 @@ NAMES = {
     *("outcomes", "plane_through", "principal_components", "principal_plane", "project_trajectory"),
     *("random_box", "random_direction", "random_directions", "random_line", "random_plane"),
     *("random_starts", "read_netcdf", "risk", "save", "to_netcdf", "to_vtk"),
+    *("CurvatureRecorder", "adam_preconditioner", "curvature_map", "diagonal", "eigen_line", "eigen_plane"),
+    *("num_outliers", "overlap", "sharpness", "spectral_density", "stability_threshold", "top_eigenpairs"),
+    *("trace", "track_spectrum", "worst_case_sharpness"),
 }
 
 

@@ -54,13 +54,13 @@ def eigenpairs(ds: xr.Dataset) -> list[str]:
 
 def density(ds: xr.Dataset) -> list[str]:
     """Where the eigenvalues are."""
-    nodes, weights = ds["node"].values, ds["node_weight"].values
-    negative = float(np.where(nodes < 0, weights, 0.0).sum(axis=-1).mean())
+    nodes, weights, width = ds["node"].values, ds["node_weight"].values, float(ds.attrs["sigma"])
+    negative = float(np.where(nodes < -width, weights, 0.0).sum(axis=-1).mean())
     return [
         f"The density of all {int(ds.attrs['num_selected']):,} eigenvalues of {matrix(ds)}, from "
         f"{int(ds.attrs['num_probes'])} random vectors. The trace is {number(float(ds.attrs['trace']))} ± "
-        f"{number(float(ds.attrs['trace_standard_error']))} (standard error); {negative:.0%} of the eigenvalues are "
-        "negative. The band holds the density with 95% confidence."
+        f"{number(float(ds.attrs['trace_standard_error']))} (standard error); {negative:.2g} of the "
+        f"eigenvalues are below −{number(width)}, the width to which they are smoothed. The band holds the density with 95% confidence."
     ]
 
 
