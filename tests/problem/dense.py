@@ -119,7 +119,8 @@ def hessian(model, data, criterion):
     """Of the mean loss, by double backward."""
     model = standing(model)
     theta = torch.cat([p.detach().flatten() for p in naive.trainable(model)])
-    return naive.hessian(model, theta, lambda m: each_loss(m, data, criterion).mean())
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        return naive.hessian(model, theta, lambda m: each_loss(m, data, criterion).mean())
 
 
 def _rows(values, model):

@@ -13,9 +13,11 @@ from tests.problem.naive import D
 from tests.problem.test_curvature import LOSSES, UNEQUAL, close, made
 
 
-def averaged(problem, v, count=2000):
+def averaged(problem, v, count=300):
     """The mean of sampled products over seeds, and its standard error."""
-    products = torch.stack([problem.curvature("fisher_sampled", seed=s).product(v) for s in range(count)])
+    products = torch.stack(
+        [problem.curvature("fisher_sampled", seed=s, method="forward over reverse").product(v) for s in range(count)]
+    )
     return products.mean(0), products.std(0) / count**0.5
 
 
@@ -33,9 +35,9 @@ def test_the_sampled_fisher_matrix_averages_to_the_exact_one(loss):
     _, _, problem = made("tanh", loss, UNEQUAL)
     v = torch.randn(problem.num_weights, generator=torch.Generator().manual_seed(0), dtype=D)
     exact = problem.curvature("fisher").product(v)
-    mean, error = averaged(problem, v, 600)
-    assert float((((mean - exact) / error) ** 2).mean()) < 1.6
-    assert float((mean - exact).norm()) < 0.15 * float(exact.norm())
+    mean, error = averaged(problem, v)
+    assert float(((mean - exact) / error).abs().max()) < 4.5
+    assert float((mean - exact).norm()) < 0.2 * float(exact.norm())
 
 
 def test_the_sampled_fisher_matrix_of_many_tokens_averages_to_the_exact_one():
@@ -44,12 +46,14 @@ def test_the_sampled_fisher_matrix_of_many_tokens_averages_to_the_exact_one():
     net = nn.Conv1d(2, 3, 1).double()
     x, y = torch.randn(5, 2, 6, dtype=D), torch.randint(0, 3, (5, 6))
     y[:, ::3] = -100
-    problem = tw.ModuleProblem(net, (x, y), loss=functools.partial(F.cross_entropy, ignore_index=-100))
+    problem = tw.ModuleProblem(
+        net, (x, y), loss=functools.partial(F.cross_entropy, ignore_index=-100, reduction="none")
+    )
     v = torch.randn(problem.num_weights, dtype=D)
     exact = problem.curvature("ggn").product(v)
-    mean, error = averaged(problem, v, 600)
-    assert float((((mean - exact) / error) ** 2).mean()) < 2.5
-    assert float((mean - exact).norm()) < 0.15 * float(exact.norm())
+    mean, error = averaged(problem, v)
+    assert float(((mean - exact) / error).abs().max()) < 4.5
+    assert float((mean - exact).norm()) < 0.2 * float(exact.norm())
 
 
 def test_a_seed_fixes_the_sampled_targets():

@@ -370,9 +370,9 @@ class Workshop:
             self._try_kept(found, theta, batch, v, share)
         for name, way in self._ways.items():
             if name != "differences" and (free or self._asked == name):
-                self._try(found, name, theta.device, lambda way=way: way(theta, batch, v))  # type: ignore[misc]
+                self._try(found, name, v, lambda v, way=way: way(theta, batch, v))  # type: ignore[misc]
         if "differences" in self._ways and (self._asked == "differences" or (free and not found)):
-            self._try(found, "differences", theta.device, lambda: self._ways["differences"](theta, batch, v))
+            self._try(found, "differences", v, lambda v: self._ways["differences"](theta, batch, v))
         self._agree(found)
         direct = {name: value for name, value in found.items() if name in self._ways}
         self._direct = min(direct, key=lambda way: direct[way][1], default=next(iter(self._ways)))
@@ -393,15 +393,25 @@ class Workshop:
             self.how.failed["kept graph"] = _first_line(error)
             return
         if size / share <= self._memory or self._asked == "kept graph":
-            self._try(found, "kept graph", theta.device, lambda: at(v))
+            self._try(found, "kept graph", v, at)
 
-    def _try(
-        self, found: dict[str, tuple[Tensor, float]], name: str, device: torch.device, product: Callable[[], Tensor]
-    ) -> None:
+    def _try(self, found: dict[str, tuple[Tensor, float]], name: str, v: Tensor, product: Map) -> None:
+        """Note a product and its seconds, if the way works, and if its products are those of a symmetric matrix.
+
+        They are not where an operation's own backward pass is cut off from the graph: second derivatives then miss
+        terms, without an error.
+        """
+        u = v.flip(0)
         try:
-            found[name] = _timed(product, device)
+            value, seconds = _timed(lambda: product(v), v.device)
+            other = product(u).detach()
         except (RuntimeError, NotImplementedError, AssertionError, TypeError) as error:
             self.how.failed[name] = _first_line(error)
+            return
+        if name != "differences" and _lopsided(u, value, v, other):
+            self.how.failed[name] = "its products are not symmetric (an operation without second derivatives?)"
+        else:
+            found[name] = value, seconds
 
     def _agree(self, found: dict[str, tuple[Tensor, float]]) -> None:
         """Drop a way whose product differs from that of two others, or is not finite."""
@@ -457,6 +467,13 @@ def _wait(device: torch.device) -> None:
 def _differ(a: Tensor, b: Tensor) -> bool:
     tolerance = 1e-2 if a.dtype == torch.float32 else 1e-6
     return float((a - b).norm()) > tolerance * float(b.norm()) + torch.finfo(a.dtype).tiny
+
+
+def _lopsided(u: Tensor, Av: Tensor, v: Tensor, Au: Tensor) -> bool:
+    """Whether u.Av and v.Au differ by more than rounding does, in units of what a random vector has along Av."""
+    size = float((u.norm() * Av.norm() + v.norm() * Au.norm()).double()) / len(v) ** 0.5
+    tolerance = 1e-5 if v.dtype == torch.float64 else 0.1
+    return abs(float(u.double() @ Av.double() - v.double() @ Au.double())) > tolerance * size
 
 
 def _first_line(error: BaseException) -> str:

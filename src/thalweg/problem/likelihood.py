@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.problem import products
-from thalweg.problem.criterion import class_weights, name_of
+from thalweg.problem.criterion import name_of
 from thalweg.problem.network import Network
 
 
@@ -64,7 +64,8 @@ def _other(network: Network, outputs: Tensor, targets: Any) -> Any:
 
 def _ignored(network: Network) -> int | None:
     """The class number that marks what the loss leaves out."""
-    return None if network.head.asked is None else class_weights(network.head.asked)[1]
+    found = _setting(network.head.asked, "ignore_index")
+    return found if isinstance(found, int) else None
 
 
 def sampled(network: Network, theta: Tensor, batch: Any, generator: torch.Generator) -> Any:
@@ -105,7 +106,10 @@ def _setting(criterion: Any, name: str) -> Any:
     """
     if isinstance(criterion, nn.Module):
         return getattr(criterion, name, None)
-    parameter = inspect.signature(criterion).parameters.get(name)
+    try:
+        parameter = inspect.signature(criterion).parameters.get(name)
+    except (TypeError, ValueError):
+        return None
     return None if parameter is None or parameter.default is parameter.empty else parameter.default
 
 
