@@ -33,7 +33,7 @@ def descend(rate: float, steps: int = 2000):
     return recorder.spectrum()
 
 
-for rate in (0.5, 1.0):
+for rate in (1.0, 0.5):
     spectrum = descend(rate)
     top, loss = spectrum.eigenvalue.values[:, 0], spectrum.loss.values
     print(
@@ -41,5 +41,6 @@ for rate in (0.5, 1.0):
         f"is {2 / rate:.0f}; the loss from {loss[0]:.3f} to {loss[-1]:.4f}."
     )
 
-tw.figures.save(tw.figures.spectrum_path(spectrum), "edge_of_stability.html")
-tw.figures.save(tw.figures.spectrum_path(spectrum, backend="matplotlib"), "edge_of_stability.pdf")
+title = f"Full-batch gradient descent at learning rate {rate}: the edge of stability"
+tw.figures.save(tw.figures.spectrum_path(spectrum, title=title), "edge_of_stability.html")
+tw.figures.save(tw.figures.spectrum_path(spectrum, title=title, backend="matplotlib"), "edge_of_stability.pdf")

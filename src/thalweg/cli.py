@@ -209,8 +209,8 @@ def spectrum(
 
         name = name or f"spectrum/{matrix.value}"
         wanted = [name, f"density/{name.removeprefix('spectrum/')}"][: 1 + density]
-        _free(store, wanted, overwrite)
         problem = _standing(make_problem(target, device=device), checkpoint, None)
+        _free(store, wanted, overwrite)
         options: dict[str, Any] = {"matrix": matrix.value, "parameters": parameters or None, "seed": seed}
         options["num_examples"] = num_examples
         pairs = top_eigenpairs(problem, k, which=which.value, tol=tol, **options)
@@ -292,7 +292,10 @@ def _saved(store: Path, name: str, html: Path | None) -> None:
 def _free(store: Path, names: list[str], overwrite: bool) -> None:
     """Refuse names that are taken before anything is computed."""
     from thalweg.store import results
+    from thalweg.store.tree import refuse_nested
 
+    for name in names:
+        refuse_nested(store.expanduser(), name)
     if overwrite or not store.expanduser().exists():
         return
     taken = [name for name in names if name in results(store)]

@@ -282,3 +282,19 @@ def test_a_product_that_is_not_finite_says_after_how_many():
 def test_questions_that_make_no_sense_are_refused(wrong, words):
     with pytest.raises(ValueError, match=words):
         top_eigenpairs(lambda v: v, **{"n": 5, "k": 2, **wrong})
+
+
+@pytest.mark.parametrize("which", ["smallest", "largest", "both"])
+def test_values_of_the_other_end_do_not_stand_in_for_wanted_ones(which):
+    """Eight outliers on one side, a bulk near zero: nothing far away is told as converged at the near end."""
+    rng = np.random.default_rng(0)
+    sign = -1.0 if which == "largest" else 1.0
+    for k in (2, 4, 6):
+        values = np.sort(sign * np.concatenate([np.linspace(1, 10, 8), rng.normal(scale=1e-3, size=137)]))
+        basis = np.linalg.qr(rng.normal(size=(145, 145)))[0]
+        matrix = torch.as_tensor(basis @ np.diag(values) @ basis.T)
+        found = top_eigenpairs(lambda v, m=matrix: m @ v, 145, k, which=which, dtype=torch.float64)
+        assert found.converged.all()
+        wanted = {"smallest": values[:k], "largest": values[::-1][:k]}
+        both = np.sort(np.concatenate([values[::-1][: (k + 1) // 2], values[: k // 2]]))[::-1]
+        np.testing.assert_allclose(found.eigenvalues, wanted.get(which, both), atol=3e-3 * 10)

@@ -63,3 +63,9 @@ def test_on_a_line_there_is_one_curvature():
     expected = 12 * (2 * found.alpha.values) ** 2
     np.testing.assert_allclose(found.curvature_max, expected, atol=1e-12)
     np.testing.assert_array_equal(found.curvature_min, found.curvature_max)
+
+
+def test_a_subset_of_the_examples_is_refused():
+    problem = network()
+    with pytest.raises(ValueError, match="num_examples"):
+        curvature_map(problem, tw.random_plane(problem), extent=1.0, points=3, num_examples=5)

@@ -59,3 +59,15 @@ def test_what_is_no_eigenvector_is_refused(problem):
         eigen_line(problem, pairs.drop_vars("eigenvector"))
     with pytest.raises(ValueError, match="different problems"):
         eigen_line(tw.FunctionProblem(lambda x, y: x * y), pairs)
+
+
+def test_pairs_of_elsewhere_or_of_another_matrix_are_refused(problem):
+    """Their eigenvalue is not the curvature along the vector here."""
+    there = tw.top_eigenpairs(problem, 1, theta=problem.theta + 0.1)
+    with pytest.raises(ValueError, match="other weights"):
+        eigen_line(problem, there)
+    with pytest.raises(ValueError, match="plain Hessian"):
+        eigen_plane(problem, tw.top_eigenpairs(problem, 2, matrix="empirical_fisher"))
+    bowl = tw.FunctionProblem(lambda x, y: 2 * x**2 + y**2 / 2)
+    with pytest.raises(ValueError, match="preconditioned"):
+        eigen_line(bowl, tw.sharpness(bowl, preconditioner=torch.tensor([8.0, 0.5])))

@@ -128,3 +128,24 @@ def test_a_sampled_fisher_matrix_is_not_moved():
     _, _, problem = made("tanh")
     with pytest.raises(ValueError, match="drawn"):
         problem.curvature("fisher_sampled").moved(problem.theta + 1)
+
+
+@pytest.mark.parametrize("loss", [nn.MSELoss(reduction="sum"), lambda o, t: 0.5 * ((o - t) ** 2).mean(1)])
+def test_targets_are_not_sampled_where_the_scale_of_the_loss_is_not_known(loss):
+    """A sum, or a factor, changes the variance that the loss stands for."""
+    x, y = torch.randn(20, 4, dtype=D), torch.randn(20, 3, dtype=D)
+    problem = tw.ModuleProblem(nn.Linear(4, 3).to(D), (x, y), loss=loss)
+    with pytest.raises(ValueError, match="torch's own and no sum"):
+        problem.curvature("fisher_sampled")
+
+
+def test_an_exact_fisher_is_refused_though_the_first_batch_hides_the_dependence_on_targets():
+    """Examples sorted by class."""
+    x, y = torch.randn(64, 4, dtype=D), (torch.arange(64) >= 32).to(D)[:, None]
+    batches = [(x[:32], y[:32]), (x[32:], y[32:])]
+    for net, loss in (
+        (nn.Linear(4, 1), nn.BCEWithLogitsLoss(pos_weight=torch.tensor([9.0], dtype=D))),
+        (nn.Sequential(nn.Linear(4, 1), nn.Sigmoid()), nn.BCELoss()),
+    ):
+        with pytest.raises(ValueError, match="depends on the targets"):
+            tw.ModuleProblem(net.to(D), batches, loss=loss).curvature("fisher")

@@ -185,3 +185,30 @@ def test_what_cannot_be_watched_is_refused(tmp_path):
     surface = tw.loss_surface(problem, tw.random_line(problem), extent=1.0, points=3)
     with pytest.raises(ValueError, match="kind 'surface'"):
         track_spectrum(problem, surface)
+
+
+def test_frozen_layers_are_those_of_the_model_that_trains(tmp_path):
+    """The problem was made of another instance, with other frozen weights."""
+
+    def made(seed):
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).double()
+        model[0].requires_grad_(False)
+        return model
+
+    trains, other = made(1), made(2)
+    x, y = torch.randn(30, 3, dtype=torch.float64), torch.randn(30, 2, dtype=torch.float64)
+    problem = tw.ModuleProblem(other, (x, y), loss=F.mse_loss)
+    optimizer = torch.optim.SGD(trains[2].parameters(), lr=0.1)
+    recorder = CurvatureRecorder(tmp_path / "s.zarr", problem, k=1, tol=1e-8).attach(trains, optimizer)
+    recorder.close()
+    own = tw.ModuleProblem(trains, (x, y), loss=F.mse_loss)
+    assert float(recorder.spectrum().loss[0]) == pytest.approx(float(own.loss(own.theta)))
+    expected = np.linalg.eigvalsh(dense(own, own.theta))[-1]
+    assert float(recorder.spectrum().eigenvalue[0, 0]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_with_dampening_there_is_no_line(tmp_path):
+    problem, live, trajectory, _ = trained(tmp_path, lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.5, dampening=0.3))
+    assert np.isnan(live.threshold).all()
+    assert np.isnan(track_spectrum(problem, trajectory, k=1).threshold).all()

@@ -77,9 +77,10 @@ def _where(ds: xr.Dataset) -> str:
         return _principal(info)
     if kind == "eigen":
         values = ", ".join(number(float(value)) for value in info.get("eigenvalues", []))
-        return (
-            f"The loss along eigenvectors of its Hessian, with eigenvalues {values}; a step of 1 is a unit of distance."
-        )
+        several = len(info.get("eigenvalues", [])) > 1
+        one = f"the eigenvector of its Hessian with the eigenvalue {values}; dashed, the parabola that it predicts"
+        along = f"eigenvectors of its Hessian, with eigenvalues {values}" if several else one
+        return f"The loss along {along}. A step of 1 is a unit of distance."
     return {
         "through": "The plane through three weight vectors; coordinates are distances in weight space.",
         "segment": "The straight line between two weight vectors, from t = 0 to t = 1.",

@@ -22,7 +22,9 @@ def matrix(ds: xr.Dataset) -> str:
     """Which matrix, of which block."""
     name = _MATRICES.get(str(ds.attrs.get("matrix")), html.escape(str(ds.attrs.get("matrix"))))
     block = str(ds.attrs.get("parameters", "all"))
-    return name if block in ("all", "all weights") else f"{name} of {html.escape(block)}"
+    whose = name if block in ("all", "all weights") else f"{name} of {html.escape(block)}"
+    some = ds.attrs.get("num_examples")
+    return f"{whose} over a random subset of {int(some):,} examples" if some else whose
 
 
 def eigenpairs(ds: xr.Dataset) -> list[str]:
@@ -38,7 +40,8 @@ def eigenpairs(ds: xr.Dataset) -> list[str]:
         if not lost
         else f"; {lost} of them did not converge within the budget, and are marked so."
     )
-    told = [first + exact + f" That took {ds.attrs['num_matvecs']} products with the matrix."]
+    listed = ", ".join(number(float(value)) for value in values[:20]) + (", ..." if len(values) > 20 else "")
+    told = [first + exact + f" That took {ds.attrs['num_matvecs']} products with the matrix.", f"They are {listed}."]
     classes = int(ds.attrs.get("num_classes", 0))
     if classes > 1 and len(values) >= classes:
         before, after = abs(float(values[classes - 2])), abs(float(values[classes - 1]))
@@ -60,7 +63,9 @@ def density(ds: xr.Dataset) -> list[str]:
         f"The density of all {int(ds.attrs['num_selected']):,} eigenvalues of {matrix(ds)}, from "
         f"{int(ds.attrs['num_probes'])} random vectors. The trace is {number(float(ds.attrs['trace']))} ± "
         f"{number(float(ds.attrs['trace_standard_error']))} (standard error); {negative:.2g} of the "
-        f"eigenvalues are below −{number(width)}, the width to which they are smoothed. The band holds the density with 95% confidence."
+        f"eigenvalues are below −{number(width)}, the width to which they are smoothed. The curve is that of the "
+        "smoothed eigenvalues: a single one looks like a bell of that width. The band, which leaves the smoothing out, "
+        "holds it with 95% confidence."
     ]
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from thalweg.linalg.krylov import Krylov
 from thalweg.linalg.operator import Device, Matvec, Operator
-from thalweg.linalg.stopping import WHICH, Stop, Which, order, verdict
+from thalweg.linalg.stopping import WHICH, Settling, Stop, Which, order, verdict
 
 WARM_NOISE = 0.3
 """Share of a random vector in a warm start, so that a direction which is new is not orthogonal to it."""
@@ -134,23 +134,24 @@ def top_eigenpairs(
 
 
 def _iterate(krylov: Krylov, k: int, which: Which, tol: float, budget: int, capacity: int) -> Eigenpairs:
-    operator = krylov.operator
+    operator, settling = krylov.operator, Settling(k, which, tol)
     while krylov.next is not None:
         krylov.absorb(operator(krylov.next))
         spent = operator.num_matvecs >= budget
         full = krylov.size == capacity and krylov.size < operator.n
         if krylov.size < k or not (spent or full or krylov.size <= 128 or krylov.size % 2 == 0):
             continue
+        still = settling.seen(krylov.ritz()[0])
         stop = verdict(krylov, k, which, tol)
-        if stop is not None or spent:
-            return _result(krylov, k, which, tol, stop or "budget")
+        if (stop is not None and (still or stop == "noise")) or spent:
+            return _result(krylov, k, which, tol, stop or "budget", still)
         if full:
             values, vectors, *_ = krylov.ritz()
             krylov.restart(vectors[:, order(values, which)[: _kept(k, capacity)]])
     return _result(krylov, k, which, tol, verdict(krylov, k, which, tol) or "noise")
 
 
-def _result(krylov: Krylov, k: int, which: Which, tol: float, stop: Stop) -> Eigenpairs:
+def _result(krylov: Krylov, k: int, which: Which, tol: float, stop: Stop, still: bool = True) -> Eigenpairs:
     values, vectors, residuals, _ = krylov.ritz()
     wanted = order(values, which)[:k]
     if which == "both":
@@ -160,7 +161,7 @@ def _result(krylov: Krylov, k: int, which: Which, tol: float, stop: Stop) -> Eig
         eigenvalues=values[wanted],
         eigenvectors=krylov.basis.combine(vectors[:, wanted]),
         residuals=residuals[wanted],
-        converged=residuals[wanted] <= tol * scale,
+        converged=(residuals[wanted] <= tol * scale) & still,
         scale=scale,
         num_matvecs=krylov.operator.num_matvecs,
         stop=stop,

@@ -23,6 +23,9 @@ Which = Literal["magnitude", "largest", "smallest", "both"]
 Stop = Literal["converged", "budget", "noise"]
 WHICH: tuple[str, ...] = get_args(Which)
 
+STILL = 3
+"""Steps for which the values at an end have to stand still."""
+
 GAP = 0.05
 """Gaps narrower than this share of the largest eigenvalue are not searched: neighbours count as one."""
 
@@ -37,6 +40,31 @@ def verdict(krylov: Krylov, k: int, which: Which, tol: float) -> Stop | None:
     if (residuals[wanted] <= allowed).all():
         return "converged" if searched(krylov, values, vectors, k, which) else None
     return "noise" if (tails[wanted] <= 0.01 * allowed).all() else None
+
+
+class Settling:
+    """Whether the wanted values at an end of the spectrum have stood still for some steps.
+
+    While the subspace is small, values of the other end stand in for wanted ones that have not shown yet, with
+    residuals as small as any. Each further step replaces one, so values that stand still are wanted ones (Cauchy's
+    interlacing: each moves one way only). By magnitude both ends are wanted, and there is nothing to wait for.
+    """
+
+    def __init__(self, k: int, which: Which, tol: float) -> None:
+        self._k, self._which, self._tol = k, which, tol
+        self._last: np.ndarray | None = None
+        self._times = 0
+
+    def seen(self, values: np.ndarray) -> bool:
+        """After a step with these Ritz values."""
+        if self._which == "magnitude":
+            return True
+        wanted = np.sort(values[order(values, self._which)[: self._k]])
+        allowed = self._tol * np.abs(values).max()
+        moved = self._last is None or len(self._last) != len(wanted) or (np.abs(wanted - self._last) > allowed).any()
+        self._times = 0 if moved else self._times + 1
+        self._last = wanted
+        return self._times >= STILL
 
 
 def confirmed(krylov: Krylov, wanted: np.ndarray, which: Which, allowed: float) -> bool:

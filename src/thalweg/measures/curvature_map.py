@@ -42,7 +42,7 @@ def curvature_map(
     whole
         The extreme eigenvalues of the whole Hessian, not only of its projection: some twenty products at each point.
     tol
-        Of those eigenvalues, relative to the larger.
+        Of those eigenvalues, relative to the larger; where they do not converge they are nan.
     progress
         Whether to show a progress bar; by default for runs of more than a few seconds.
 
@@ -65,6 +65,8 @@ def curvature_map(
     >>> float(found.curvature_min[0, 0]), float(found.curvature_max[0, 0]), float(found.curvature_ratio[0, 0])
     (-6.0, 2.0, 3.0)
     """
+    if options.get("num_examples") is not None:
+        raise ValueError("Curvature over a plane is that of all examples; leave out `num_examples`.")
     if "store" in options:
         raise ValueError("A map of curvature is kept in memory; write it with `thalweg.save(map, store, name)`.")
     surface = loss_surface(problem, plane, extent=extent, points=points, progress=progress, **options)
@@ -127,5 +129,6 @@ def _whole(problem: Problem, thetas: np.ndarray, tol: float, progress: bool | No
                 here.product, here.num_weights, 2, which="both", tol=tol, start=start, dtype=theta.dtype
             )
             start = pairs.eigenvectors
-            found[k] = pairs.eigenvalues.min(), pairs.eigenvalues.max()
+            if pairs.converged.all():
+                found[k] = pairs.eigenvalues.min(), pairs.eigenvalues.max()
     return found

@@ -17,6 +17,7 @@ from thalweg import schema
 from thalweg.measures.request import need_problem
 from thalweg.measures.spectrum import top_eigenpairs
 from thalweg.problem import Problem
+from thalweg.problem.identity import hash_tensor
 from thalweg.subspaces import Line, Plane
 
 
@@ -78,6 +79,16 @@ def _along(
         raise ValueError(
             f"The vectors have {pairs.sizes['weight']} weights, the problem {problem.num_weights}; they belong to "
             "different problems, or to a block of one."
+        )
+    if pairs.attrs.get("matrix", "hessian") != "hessian" or pairs.attrs.get("preconditioned"):
+        raise ValueError(
+            f"The pairs are of the matrix {pairs.attrs.get('matrix')!r}, or preconditioned; the parabola along a line "
+            'is that of the plain Hessian: top_eigenpairs(problem, matrix="hessian").'
+        )
+    if pairs.attrs.get("theta_id", "") not in ("", hash_tensor(problem.theta)):
+        raise ValueError(
+            "The pairs were measured at other weights than those at which the problem stands. Move it there "
+            "(`problem.at(theta)`), or measure them here."
         )
     known = pairs["pair"].values.tolist()
     for k in ks:

@@ -101,7 +101,7 @@ def overlap(a: xr.Dataset, b: xr.Dataset) -> float:
 
 
 def _of_probe(ds: xr.Dataset, probe: int, least: float) -> int:
-    """Before the largest gap among a probe's nodes farther from zero than the nodes resolve; the rest counts as there."""
+    """Before the largest gap among a probe's nodes farther from zero than they resolve; the rest counts as there."""
     node, weight = (ds[name].values[probe] for name in ("node", "node_weight"))
     node = node[weight > 0]
     sizes = np.sort(np.abs(node))[::-1]

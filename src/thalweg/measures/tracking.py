@@ -228,7 +228,8 @@ def track_spectrum(
         )
     if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
         raise ValueError(f"every={every!r}; expected a whole number from 1.")
-    known = trajectory.attrs.get("optimizer", "SGD") == "SGD" or momentum is not None
+    plain = trajectory.attrs.get("optimizer", "SGD") == "SGD" and not trajectory.attrs.get("dampening", 0)
+    known = plain or momentum is not None
     momentum = float(trajectory.attrs.get("momentum", 0.0)) if momentum is None else momentum
     nesterov = bool(trajectory.attrs.get("nesterov", False)) if nesterov is None else nesterov
     tracker = SpectrumTracker(k, tol=tol, matrix=matrix, parameters=parameters, seed=seed, max_matvecs=max_matvecs)

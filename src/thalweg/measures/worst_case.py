@@ -142,6 +142,8 @@ class _Climb:
         origin = torch.zeros_like(self.theta)[None]
         value, slope = self._at(origin)
         self.loss = float(value[0])
+        if not math.isfinite(self.loss):
+            raise ValueError(f"The loss at these weights is {self.loss}; there is nothing for it to rise from.")
         generator = torch.Generator().manual_seed(seed)
         draws = torch.randn(restarts + 1, len(self.theta), generator=generator, dtype=torch.float64).to(self.theta)
         draws = draws * (self.scale > 0)

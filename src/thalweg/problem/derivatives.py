@@ -113,6 +113,7 @@ class Objective:
                 if not loss.requires_grad:
                     continue
                 (g,) = torch.autograd.grad(loss, theta, create_graph=True)
+                products.need_second_derivatives(g)
                 if g.requires_grad:  # a piecewise linear loss has a constant gradient, without a graph
                     product += torch.autograd.grad((g * v).sum(), theta, materialize_grads=True)[0]
         return product / self.count()
@@ -197,7 +198,8 @@ def module_curvature(
         return (sampled(network, theta, batch, generator) for batch in passing)
 
     if matrix == "fisher":
-        need_free_of_targets(network, theta, next(batches()))
+        for batch in batches():
+            need_free_of_targets(network, theta, batch)
     if matrix == "fisher_sampled":
         need_outputs(network, matrix)
 

@@ -7,6 +7,7 @@ error of a Gaussian with variance 1/2; for these $F$ is the Gauss-Newton matrix.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from typing import Any
@@ -58,7 +59,8 @@ def _other(network: Network, outputs: Tensor, targets: Any) -> Any:
     classes = outputs.shape[1] if outputs.ndim > 1 else 1
     ignored = _ignored(network)
     if targets.is_floating_point() or targets.shape == outputs.shape or (ignored is not None and ignored >= 0):
-        return targets.roll(1, 0)
+        rolled = targets.roll(1, 0)
+        return 1 - targets if targets.is_floating_point() and torch.equal(rolled, targets) else rolled
     return torch.where(targets < 0, targets, (targets + 1) % classes)
 
 
@@ -75,6 +77,13 @@ def sampled(network: Network, theta: Tensor, batch: Any, generator: torch.Genera
         outputs = network.predict(theta, inputs).detach()
     asked = network.head.asked
     name = name_of(asked).lower()
+    plain = asked.func if isinstance(asked, functools.partial) else asked
+    own = type(plain) if isinstance(plain, nn.Module) else plain
+    if asked is None or not getattr(own, "__module__", "").startswith("torch") or _setting(asked, "reduction") == "sum":
+        raise ValueError(
+            "Targets can be sampled where the loss is one of torch's own and no sum; of another "
+            'the distribution is unknown. Take "ggn" or "empirical_fisher".'
+        )
     for setting in ("label_smoothing", "weight", "pos_weight"):
         if (value := _setting(asked, setting)) is not None and not (isinstance(value, float) and value == 0):
             raise ValueError(f"With `{setting}` the loss is no negative log-likelihood to draw targets from.")

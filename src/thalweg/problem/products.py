@@ -131,18 +131,39 @@ def kept_graph(network: Network, theta: Tensor, batch: Any) -> tuple[Map, int]:
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         held[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        return tensor.detach()  # the tensor itself would hold the graph that holds it, for good
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         value = total(network)(leaf, batch)
         slope = torch.autograd.grad(value, leaf, create_graph=True)[0] if value.requires_grad else leaf.detach()
     if not slope.requires_grad:
         raise Straight
+    need_second_derivatives(slope)
 
     def at(v: Tensor) -> Tensor:
         return torch.autograd.grad(slope, leaf, v, retain_graph=True, materialize_grads=True)[0]
 
     return at, sum(held.values())
+
+
+def need_second_derivatives(slope: Tensor) -> None:
+    """Refuse a gradient through an operation that is differentiable once: torch would leave its part out in silence."""
+    waiting, seen = [slope.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if "DelayedError" in node.name():
+            raise OnceDifferentiable
+        waiting.extend(after for after, _ in node.next_functions)
+
+
+class OnceDifferentiable(NotImplementedError):
+    """An operation of the network has no second derivative (`torch.autograd.function.once_differentiable`)."""
+
+    def __str__(self) -> str:
+        return "an operation has no second derivative (once_differentiable)"
 
 
 class Straight(Exception):

@@ -97,7 +97,8 @@ class CurvatureRecorder:
             )
         _need_own_optimizer(model, optimizer)
         self._model, self._optimizer, self._every = model, optimizer, every
-        self._has_buffers = any(True for _ in model.buffers())
+        trained = sum(block.size for block in layout.blocks)
+        self._has_more = any(True for _ in model.buffers()) or sum(p.numel() for p in model.parameters()) > trained
         self._measure()
         self._handle = optimizer.register_step_post_hook(self._after_step)
         return self
@@ -141,7 +142,7 @@ class CurvatureRecorder:
         momentum, nesterov = _momentum(self._optimizer)
         threshold = stability_threshold(rate, momentum, nesterov) if momentum is not None else float("nan")
         theta = self.problem.layout.parameters(self._model).to(self.problem.theta)
-        here = self.problem.with_state(self._model.state_dict()) if self._has_buffers else self.problem
+        here = self.problem.with_state(self._model.state_dict()) if self._has_more else self.problem
         self._tracker.add(self._step, here, theta, rate, threshold)
         self._measured = self._step
         save(self.spectrum(), self.study, self.name, overwrite=True)

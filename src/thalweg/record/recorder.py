@@ -136,7 +136,9 @@ class Recorder:
         optimizer = type(self._optimizer).__name__
         about = provenance(model=model, optimizer=optimizer, num_weights=n, every=self._every, dtype=dtype)
         group_settings = self._optimizer.param_groups[0]
-        about |= {name: group_settings[name] for name in ("momentum", "nesterov") if name in group_settings}
+        about |= {
+            name: group_settings[name] for name in ("momentum", "nesterov", "dampening") if name in group_settings
+        }
         group.update_attributes({"kind": "trajectory", "title": f"Training of {model} with {optimizer}", **about})
         self._arrays: dict[str, Any] = {key: group[key] for key in ("theta", "loss", "learning_rate", "step")}
 
