@@ -99,6 +99,11 @@ def _mesh_dims(surface: xr.Dataset, target: Path) -> list[str]:
     """The surface's coordinates, if the format can hold a mesh of them."""
     if target.suffix not in MESHES:
         raise ValueError(f"{target.name} has the suffix {target.suffix!r}; meshes are written as {', '.join(MESHES)}.")
+    if surface.attrs.get("kind") != "surface":
+        raise ValueError(
+            f"This is a result of kind {surface.attrs.get('kind')!r}; meshes are made of surfaces. Write it as .nc, or "
+            "as a picture."
+        )
     dims = [dim for dim in schema.coordinates(surface) if dim in surface.dims]
     if not 1 <= len(dims) <= 3:
         raise ValueError(f"The surface has the coordinates {dims}; a mesh has one, two or three.")

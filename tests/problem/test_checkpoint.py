@@ -143,3 +143,10 @@ def test_loaded_weights_are_what_the_problem_stands_at(tmp_path):
         tw.load_weights(naive.mlp(), tmp_path / "w.pt"), naive.examples(), loss=nn.functional.cross_entropy
     )
     assert torch.equal(problem.theta, torch.cat([p.detach().flatten() for p in trained.parameters()]))
+
+
+def test_any_other_bytes_are_no_checkpoint(tmp_path):
+    for content in (b"hello", b"", b"PK\x03\x04broken", bytes(range(256))):
+        (tmp_path / "junk.pt").write_bytes(content)
+        with pytest.raises(ValueError, match=r"junk\.pt"):
+            read_state(tmp_path / "junk.pt")

@@ -46,7 +46,7 @@ def read_state(file: str | Path) -> dict[str, Tensor]:
             f"({_needs(error)}). Where you made it, save the weights alone: "
             "`safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')`."
         ) from error
-    except (RuntimeError, EOFError) as error:
+    except Exception as error:  # whatever unpickling other bytes comes to
         reason = str(error).strip() or type(error).__name__
         raise ValueError(f"{path.name} is damaged or no PyTorch checkpoint: {reason.splitlines()[0]}") from error
     return _state_dict(content, path.name)
