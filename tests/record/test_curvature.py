@@ -71,6 +71,23 @@ def test_a_trajectory_tracked_afterwards_has_the_same_spectra(tmp_path):
     assert some.step.values.tolist() == [0, 4, 6]
 
 
+def test_densities_along_the_way_are_those_of_the_dense_hessians(tmp_path):
+    """With a product for each weight the quadrature is exact up to its random vectors; the total is 1 at every step."""
+    problem, _, trajectory, _ = trained(tmp_path, lambda w: torch.optim.SGD(w, lr=0.1))
+    found = track_spectrum(problem, trajectory, k=1, num_probes=40, every=3)
+    np.testing.assert_allclose(found.density.integrate("grid"), 1.0, atol=1e-3)
+    grid = found.grid.values
+    width = float(np.diff(grid)[0]) * 2
+    for row in (0, -1):
+        values = np.linalg.eigvalsh(dense(problem, torch.as_tensor(trajectory.theta[row].values)))
+        mean = float((found.density[row] * found.grid).integrate("grid"))
+        assert mean == pytest.approx(values.mean(), abs=0.15 * np.abs(values).max())
+        assert grid[0] < values[0] - width
+        assert grid[-1] > values[-1] + width
+    assert "density" not in track_spectrum(problem, trajectory, k=1)
+    assert tw.figures.density_path(found, backend="none") is not None
+
+
 def test_the_share_of_the_gradient_is_that_of_its_projection(tmp_path):
     problem, _, trajectory, _ = trained(tmp_path, lambda w: torch.optim.SGD(w, lr=0.1))
     found = track_spectrum(problem, trajectory, k=2, tol=1e-10)

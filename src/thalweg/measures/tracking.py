@@ -18,7 +18,7 @@ import xarray as xr
 from torch import Tensor
 
 from thalweg import schema
-from thalweg.linalg import share_in_subspace, subspace_overlap, top_eigenpairs
+from thalweg.linalg import Quadrature, share_in_subspace, spectral_quadrature, subspace_overlap, top_eigenpairs
 from thalweg.measures.progress import bar
 from thalweg.measures.request import need_problem
 from thalweg.problem import Problem
@@ -52,6 +52,8 @@ class SpectrumTracker:
         As for `top_eigenpairs`.
     max_matvecs
         Products for one place, at most.
+    num_probes
+        For the density of all eigenvalues at every place too, from so many random vectors with `_STEPS` products each.
     """
 
     def __init__(
@@ -63,11 +65,18 @@ class SpectrumTracker:
         parameters: str | Sequence[str] | None = None,
         seed: int = 0,
         max_matvecs: int | None = None,
+        num_probes: int = 0,
     ) -> None:
+        if isinstance(num_probes, bool) or not isinstance(num_probes, (int, np.integer)) or num_probes < 0:
+            raise ValueError(
+                f"num_probes={num_probes!r}; expected a whole number of random vectors, or 0 for no density."
+            )
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
             raise ValueError(f"k={k!r}; expected a whole number of pairs from 1.")
         self.k, self.tol, self.matrix, self.parameters = int(k), tol, matrix, parameters
         self.seed, self.max_matvecs = seed, max_matvecs
+        self.num_probes = int(num_probes)
+        self._densities: list[Quadrature | None] = []
         self._last: Tensor | None = None
         self._curvature: tuple[Problem, Curvature] | None = None
         self._rows: list[dict[str, Any]] = []
@@ -84,6 +93,7 @@ class SpectrumTracker:
         if torch.isfinite(slope).all() and math.isfinite(row["loss"]):
             self._measure(row, self._at(problem, theta), slope)
         else:
+            self._densities.append(None)
             self._bases.append(torch.empty(0, problem.num_weights))
         row["seconds"] = time.perf_counter() - began
         self._rows.append(row)
@@ -117,7 +127,19 @@ class SpectrumTracker:
         self._bases.append(full.float().cpu())
         row |= {"eigenvalue": found.eigenvalues, "residual": found.residuals, "converged": found.converged}
         row["num_matvecs"] = found.num_matvecs
+        self._densities.append(self._quadrature(curvature) if self.num_probes else None)
         row["gradient_share"] = share_in_subspace(slope.to(full), full) if bool(slope.any()) else math.nan
+
+    def _quadrature(self, curvature: Curvature) -> Quadrature:
+        return spectral_quadrature(
+            curvature.product,
+            curvature.num_weights,
+            num_probes=self.num_probes,
+            num_matvecs=min(_STEPS, curvature.num_weights),
+            seed=self.seed,
+            dtype=curvature.theta.dtype,
+            device=curvature.theta.device,
+        )
 
     def dataset(self, title: str, **facts: Any) -> xr.Dataset:
         """All that has been measured: kind `spectrum_path`."""
@@ -129,8 +151,21 @@ class SpectrumTracker:
         single = {name: ("step", column(name)) for name in _OF_STEPS}
         data = {**pairs, **single, "overlap": (("step", "other"), self._overlaps())}
         coords = {"step": steps, "pair": np.arange(1, self.k + 1), "other": steps}
+        known = [q for q in self._densities if q is not None]
+        if known:
+            coords["grid"], data["density"] = self._density(known)
         attrs = {"kind": "spectrum_path", "title": title, "matrix": self.matrix, "k": self.k, "tol": self.tol, **facts}
         return schema.check(xr.Dataset(data, coords, attrs))
+
+    def _density(self, known: list[Quadrature]) -> tuple[np.ndarray, tuple[tuple[str, str], np.ndarray]]:
+        """All densities on one grid, smoothed by one width: what the widest spectrum resolves."""
+        nodes = np.concatenate([q.nodes.ravel() for q in known])
+        width = max(*(q.resolution for q in known), 1e-3 * float(np.abs(nodes).max()), 1e-300)
+        low, high = float(nodes.min()) - 5 * width, float(nodes.max()) + 5 * width
+        grid = np.linspace(low, high, int(np.clip((high - low) / (width / 2), 401, 4001)))
+        nothing = np.full(len(grid), math.nan)
+        rows = [nothing if q is None else q.density(grid, width).estimate for q in self._densities]
+        return grid, (("step", "grid"), np.stack(rows))
 
     def _overlaps(self) -> np.ndarray:
         n = len(self._bases)
@@ -142,6 +177,7 @@ class SpectrumTracker:
         return found
 
 
+_STEPS = 40  # products for each random vector of a density
 _OF_PAIRS = ("eigenvalue", "residual", "converged")
 _OF_STEPS = (
     "num_matvecs",
@@ -167,6 +203,7 @@ def track_spectrum(
     tol: float = 1e-3,
     seed: int = 0,
     max_matvecs: int | None = None,
+    num_probes: int = 0,
     progress: bool | None = None,
 ) -> xr.Dataset:
     r"""Top eigenpairs along a recorded training run.
@@ -184,6 +221,9 @@ def track_spectrum(
     momentum, nesterov
         Of the run, for the line of stability: see `stability_threshold`. By default what the recorder noted; runs of
         other optimizers than SGD have no such line.
+    num_probes
+        With so many random vectors (of 40 products each) the density of all eigenvalues too, `density(step, grid)`,
+        which `figures.density_path` draws.
     progress
         Whether to show a progress bar; by default for runs of more than a few seconds.
 
@@ -232,7 +272,9 @@ def track_spectrum(
     known = plain or momentum is not None
     momentum = float(trajectory.attrs.get("momentum", 0.0)) if momentum is None else momentum
     nesterov = bool(trajectory.attrs.get("nesterov", False)) if nesterov is None else nesterov
-    tracker = SpectrumTracker(k, tol=tol, matrix=matrix, parameters=parameters, seed=seed, max_matvecs=max_matvecs)
+    tracker = SpectrumTracker(
+        k, tol=tol, matrix=matrix, parameters=parameters, seed=seed, max_matvecs=max_matvecs, num_probes=num_probes
+    )
     last = trajectory.sizes["step"] - 1
     rows = sorted({*range(0, last + 1, every), last})
     with bar(

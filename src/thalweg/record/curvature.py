@@ -36,6 +36,8 @@ class CurvatureRecorder:
         Name of the result in the study.
     k, matrix, parameters, tol, seed, max_matvecs
         As for `top_eigenpairs`.
+    num_probes
+        With so many random vectors the density of all eigenvalues too, as in `track_spectrum`.
     overwrite
         Replace a result of that name; refused otherwise.
 
@@ -67,6 +69,7 @@ class CurvatureRecorder:
         tol: float = 1e-3,
         seed: int = 0,
         max_matvecs: int | None = None,
+        num_probes: int = 0,
         overwrite: bool = False,
     ) -> None:
         self.study, self.name, self.problem = study_path(study), clean(name), problem
@@ -76,7 +79,7 @@ class CurvatureRecorder:
                 f"{self.study} already holds a result `{self.name}`. Pass overwrite=True, or another name."
             )
         self._tracker = SpectrumTracker(
-            k, tol=tol, matrix=matrix, parameters=parameters, seed=seed, max_matvecs=max_matvecs
+            k, tol=tol, matrix=matrix, parameters=parameters, seed=seed, max_matvecs=max_matvecs, num_probes=num_probes
         )
         self._step, self._measured = 0, -1
         self._handle: Any = None
