@@ -4,9 +4,8 @@ For `apply(theta, batch, v)`, linear in `v`, the graph of operations is traced (
 depend on `v` is computed once for each batch and kept; what is left is the linear part alone. Batches of one shape
 share a graph, so tracing is paid once however many batches there are.
 
-Derivatives come with sums of zeros, with a zero vector as long as all weights for each parameter, and with a fresh
-block of memory for every sum. `without_zeros`, `joined` and `in_place` undo that: a tenth of a product of a small CNN,
-and for many parameters nearly all of it.
+Derivatives come with sums of zeros, and with a zero vector as long as all weights for each parameter;
+`without_zeros` and `joined` undo that.
 """
 
 from __future__ import annotations
@@ -26,20 +25,6 @@ Apply = Callable[[Tensor, Any, Tensor], Tensor]
 Map = Callable[[Tensor], Tensor]
 aten = torch.ops.aten
 _ZEROS = {aten.zeros_like.default, aten.zeros.default, aten.new_zeros.default, aten._efficientzerotensor.default}
-_IN_PLACE = {aten.add.Tensor: aten.add_.Tensor, aten.mul.Tensor: aten.mul_.Tensor}
-_FRESH = {
-    aten.convolution.default,
-    aten.mm.default,
-    aten.bmm.default,
-    aten.addmm.default,
-    aten.add.Tensor,
-    aten.sub.Tensor,
-    aten.mul.Tensor,
-    aten.div.Tensor,
-    aten.threshold_backward.default,
-    aten.max_pool2d_with_indices_backward.default,
-    aten.gather.default,
-}
 
 
 class Linearizer:
@@ -87,7 +72,6 @@ class Linearizer:
             without_zeros(traced.graph)
             before, linear = split(traced)
         joined(linear.graph)
-        in_place(linear.graph, out=theta.device.type == "cpu")  # on a GPU `at` is vectorised, which takes no `out=`
         linear.recompile()
         return before, linear
 
@@ -175,42 +159,12 @@ def joined(graph: Graph) -> None:
     graph.eliminate_dead_code()
 
 
-def in_place(graph: Graph, *, out: bool) -> None:
-    """Write sums, products and ReLU's derivatives over a summand that nobody else needs.
-
-    With `out`, also by operations that `torch.func.vmap` does not know.
-    """
-    made: set[Node] = set()
-
-    def free(mine: Any, node: Node) -> bool:
-        return isinstance(mine, Node) and (mine in made or _fresh(mine)) and len(mine.users) == 1 and _alike(mine, node)
-
-    for node in graph.nodes:
-        if node.target in _IN_PLACE and not node.kwargs:
-            mine, other = node.args if free(node.args[0], node) else node.args[::-1]
-            if free(mine, node):
-                node.target, node.args = _IN_PLACE[node.target], (mine, other)
-                made.add(node)
-        elif out and node.target is aten.threshold_backward.default and free(node.args[0], node):
-            node.target, node.kwargs = aten.threshold_backward.grad_input, {"grad_input": node.args[0]}
-            made.add(node)
-
-
 def _alike(a: Node, b: Node) -> bool:
     """Whether both have the same shape, strides and dtype."""
     x, y = a.meta.get("val"), b.meta.get("val")
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         return False
     return x.shape == y.shape and x.stride() == y.stride() and x.dtype == y.dtype and x.device == y.device
-
-
-def _fresh(node: Node) -> bool:
-    """Whether the operation returns memory of its own."""
-    if node.target is operator.getitem:
-        source: Any = node.args[0]
-        twins = [user for user in source.users if user.args[1:] == node.args[1:]]
-        return len(twins) == 1 and source.target is aten.convolution_backward.default
-    return node.target in _FRESH
 
 
 def _summands(node: Node) -> Iterator[Node]:
