@@ -67,7 +67,7 @@ def spectral_density(
         ends `density_low`, `density_high` of its 95% interval; `node(probe, rank)`, `node_weight(probe, rank)`. In
         attrs `sigma`; `trace` and `frobenius` (norm), each with its standard error; `quantile`, the number of standard
         errors that an interval reaches to either side. Errors are those of random probes, not of a subset of the
-        examples nor of `width`.
+        examples nor of `width`. With one or two probes the interval of the trace covers about 80%, not 95%.
 
     Raises
     ------
