@@ -57,8 +57,8 @@ def xtrace(
     the only part that both probes enter, and each $t_i$ has mean $\operatorname{tr} A$ given the other probes. So
     $$ \mathrm{se}^2 = \tfrac1\ell\, s^2(t) + \max(0, \overline{\delta_{ij}\delta_{ji}}) $$
     costs no product ($O(\ell^4)$ on small matrices). Nominal 95% intervals covered 94-98% on ten matrices at 12 to 30
-    products, with the paper's error 83-95%; as many probes as outliers is too few (91% with six and five), and where one
-    eigenvalue makes nearly all of the trace they cover 89-90%, whatever the budget.
+    products, with the paper's error 83-95%; as many probes as outliers is too few (91% with six and five), and where
+    one eigenvalue makes nearly all of the trace they cover 89-90%, whatever the budget.
 
     Examples
     --------
