@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import torch
 import xarray as xr
@@ -13,13 +12,12 @@ from torch import nn
 
 from thalweg.measures.tracking import SpectrumTracker, stability_threshold, words
 from thalweg.problem import ModuleProblem
-from thalweg.record.recorder import _need_own_optimizer, _rate
+from thalweg.record.watcher import Watcher
 from thalweg.store import provenance, save
-from thalweg.store.tree import clean, group_path, refuse_nested, study_path
 from thalweg.weights import Layout
 
 
-class CurvatureRecorder:
+class CurvatureRecorder(Watcher):
     r"""Measures the top of the spectrum during a plain training loop: attach it, train as always, close it.
 
     After every `every`-th optimizer step (and at the start, and the end) the top `k` eigenpairs of the curvature of
@@ -72,24 +70,14 @@ class CurvatureRecorder:
         num_probes: int = 0,
         overwrite: bool = False,
     ) -> None:
-        self.study, self.name, self.problem = study_path(study), clean(name), problem
-        refuse_nested(self.study, self.name)
-        if group_path(self.study, self.name).exists() and not overwrite:
-            raise FileExistsError(
-                f"{self.study} already holds a result `{self.name}`. Pass overwrite=True, or another name."
-            )
+        super().__init__(study, name, overwrite)
+        self.problem = problem
         self._tracker = SpectrumTracker(
             k, tol=tol, matrix=matrix, parameters=parameters, seed=seed, max_matvecs=max_matvecs, num_probes=num_probes
         )
-        self._step, self._measured = 0, -1
-        self._handle: Any = None
 
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 1) -> Self:
         """Measure now, and after every `every`-th `optimizer.step()`. The training loop stays as it is."""
-        if self._handle is not None or self._measured >= 0:
-            raise RuntimeError("This recorder has been attached before; make another for a further phase of training.")
-        if isinstance(every, bool) or not (isinstance(every, int) and every >= 1):
-            raise ValueError(f"every={every!r}; expected a whole number of at least 1.")
         layout = Layout.of(model)
         own = [(block.name, block.shape) for block in self.problem.layout.blocks]
         if [(block.name, block.shape) for block in layout.blocks] != own:
@@ -98,22 +86,11 @@ class CurvatureRecorder:
                 f"problem {self.problem.num_weights} in {len(own)}, or their names differ. Make the problem of a model "
                 "of the same kind."
             )
-        _need_own_optimizer(model, optimizer)
-        self._model, self._optimizer, self._every = model, optimizer, every
+        self._check(model, optimizer, every)
         trained = sum(block.size for block in layout.blocks)
         self._has_more = any(True for _ in model.buffers()) or sum(p.numel() for p in model.parameters()) > trained
-        self._measure()
-        self._handle = optimizer.register_step_post_hook(self._after_step)
+        self._begin()
         return self
-
-    def close(self) -> None:
-        """Measure the last step, if it is not yet, and let go of the optimizer."""
-        if self._handle is None:
-            return
-        self._handle.remove()
-        self._handle = None
-        if self._measured != self._step:
-            self._measure()
 
     def spectrum(self) -> xr.Dataset:
         """What has been measured so far: kind `spectrum_path`."""
@@ -127,27 +104,13 @@ class CurvatureRecorder:
             **provenance(**self.problem.provenance()),
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _after_step(self, *_: Any) -> None:
-        self._step += 1
-        if self._step % self._every == 0:
-            self._measure()
-
-    def _measure(self) -> None:
-        rate = float(_rate(self._optimizer))
+    def _record(self) -> None:
+        rate = float(self._rate)
         momentum, nesterov = _momentum(self._optimizer)
         threshold = stability_threshold(rate, momentum, nesterov) if momentum is not None else float("nan")
         theta = self.problem.layout.parameters(self._model).to(self.problem.theta)
         here = self.problem.with_state(self._model.state_dict()) if self._has_more else self.problem
         self._tracker.add(self._step, here, theta, rate, threshold)
-        self._measured = self._step
         save(self.spectrum(), self.study, self.name, overwrite=True)
 
 
