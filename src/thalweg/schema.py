@@ -82,7 +82,13 @@ KINDS = (
     *("eigenpairs", "spectral_density", "estimate", "spectrum_path"),
 )
 ROLES = ("value", "standard_error", "gradient", "hessian", "per_example", "mask", "region")
-MATRICES = ("hessian", "ggn", "fisher", "fisher_sampled", "empirical_fisher")
+MATRICES = {
+    "hessian": "Hessian",
+    "ggn": "Gauss-Newton matrix",
+    "fisher": "Fisher matrix",
+    "fisher_sampled": "sampled Fisher matrix",
+    "empirical_fisher": "empirical Fisher matrix",
+}
 QUANTITIES = {"trace": (), "diagonal": ("weight",)}
 
 

@@ -8,19 +8,13 @@ import numpy as np
 import xarray as xr
 
 from thalweg.apps.words import number
-
-_MATRICES = {
-    "hessian": "the Hessian",
-    "ggn": "the Gauss-Newton matrix",
-    "fisher": "the Fisher matrix",
-    "fisher_sampled": "the Fisher matrix (sampled targets)",
-    "empirical_fisher": "the empirical Fisher matrix",
-}
+from thalweg.schema import MATRICES
 
 
 def matrix(ds: xr.Dataset) -> str:
     """Which matrix, of which block."""
-    name = _MATRICES.get(str(ds.attrs.get("matrix")), html.escape(str(ds.attrs.get("matrix"))))
+    asked = str(ds.attrs.get("matrix"))
+    name = f"the {MATRICES.get(asked, html.escape(asked))}"
     block = str(ds.attrs.get("parameters", "all"))
     whose = name if block in ("all", "all weights") else f"{name} of {html.escape(block)}"
     some = ds.attrs.get("num_examples")

@@ -10,13 +10,6 @@ import xarray as xr
 from thalweg import schema
 from thalweg.figures.steps import number
 
-MATRICES = {
-    "hessian": "Hessian",
-    "ggn": "Gauss-Newton matrix",
-    "fisher": "Fisher matrix",
-    "fisher_sampled": "sampled Fisher matrix",
-    "empirical_fisher": "empirical Fisher matrix",
-}
 _UNITLESS = ("", "1", "none", "dimensionless")
 _MAKERS = {
     "eigenpairs": "top_eigenpairs",
@@ -58,7 +51,7 @@ def matrix(ds: xr.Dataset) -> str:
     'Gauss-Newton matrix'
     """
     name = str(ds.attrs.get("matrix", "hessian"))
-    return MATRICES.get(name, name)
+    return schema.MATRICES.get(name, name)
 
 
 def about(ds: xr.Dataset) -> str:

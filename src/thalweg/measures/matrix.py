@@ -17,17 +17,11 @@ from thalweg.measures.progress import bar
 from thalweg.measures.request import need_problem
 from thalweg.problem import Problem
 from thalweg.problem.criterion import one_of
-from thalweg.problem.curvature import MATRICES, Curvature, Selection, selected
+from thalweg.problem.curvature import Curvature, Selection, selected
 from thalweg.problem.identity import hash_tensor
+from thalweg.schema import MATRICES
 from thalweg.store import provenance
 
-WORDS = {
-    "hessian": "Hessian",
-    "ggn": "Gauss-Newton matrix",
-    "fisher": "Fisher matrix",
-    "fisher_sampled": "sampled Fisher matrix",
-    "empirical_fisher": "empirical Fisher matrix",
-}
 BLOCK = 8
 """Probes that go through a product together on a GPU."""
 
@@ -89,7 +83,7 @@ class Place:
         """`Hessian of LeNet (conv1.weight)`, for titles."""
         name = str(self.problem.provenance().get("model", "function"))
         of = "" if name == "function" else f" of {name}"
-        return f"{WORDS[self.matrix]}{of}" + ("" if self.parameters is None else f" ({self.selection.words})")
+        return f"{MATRICES[self.matrix]}{of}" + ("" if self.parameters is None else f" ({self.selection.words})")
 
     @property
     def units(self) -> str:
@@ -114,7 +108,7 @@ def place(
         A bare model, an unknown matrix or parameter, weights of another number or that are not finite.
     """
     need_problem(problem)
-    one_of("matrix", matrix, MATRICES)
+    one_of("matrix", matrix, tuple(MATRICES))
     at = problem.theta if theta is None else torch.as_tensor(theta).detach().to(problem.theta, copy=True)
     if at.shape != (problem.num_weights,):
         raise ValueError(

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -36,8 +36,7 @@ from thalweg.weights import Layout
 
 Matrix = Literal["hessian", "ggn", "fisher", "fisher_sampled", "empirical_fisher"]
 Method = Literal["auto", "linearized", "kept graph", "forward over reverse", "reverse over reverse", "differences"]
-MATRICES = ("hessian", "ggn", "fisher", "fisher_sampled", "empirical_fisher")
-METHODS = ("auto", "linearized", "kept graph", "forward over reverse", "reverse over reverse", "differences")
+METHODS: tuple[str, ...] = get_args(Method)
 _WORTH = 20.0  # seconds of products from which on tracing pays: it takes seconds, and saves a fifth of a product
 _QUICK = 0.02  # seconds of a gradient over all data below which the batch size is no matter
 _TRIED = 128  # examples to try on

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from thalweg.problem import checks
 from thalweg.problem.checkpoint import fits, read_state
 from thalweg.problem.criterion import Criterion, check_metrics, name_of, one_of
-from thalweg.problem.curvature import MATRICES, Curvature, Matrix, Method, selected
+from thalweg.problem.curvature import Curvature, Matrix, Method, selected
 from thalweg.problem.data import Batches, read, shuffles
 from thalweg.problem.derivatives import Objective, module_curvature
 from thalweg.problem.engine import Plan, Points, Sums, checked, choose, run
@@ -35,7 +35,7 @@ from thalweg.problem.network import Network, Precision, Step, arithmetic
 from thalweg.problem.plans import remembered
 from thalweg.problem.protocol import Measurement
 from thalweg.problem.tree import tree_map
-from thalweg.schema import value_name
+from thalweg.schema import MATRICES, value_name
 
 BatchNorm = Literal["running", "recalibrate"]
 
@@ -299,7 +299,7 @@ class ModuleProblem:
         >>> problem.curvature().product(torch.tensor([1.0, 0.0], dtype=torch.float64))  # 2 / N sum of x x^T
         tensor([2., 2.], dtype=torch.float64)
         """
-        one_of("matrix", matrix, MATRICES)
+        one_of("matrix", matrix, tuple(MATRICES))
         at = self._vector(self._network.theta if theta is None else theta)
         if not torch.isfinite(at).all():
             raise ValueError(f"{int((~at.isfinite()).sum())} of the {len(at)} weights are not finite.")
