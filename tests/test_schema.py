@@ -165,7 +165,48 @@ def surface_with_hessian():
     return surface().assign(hessian=(dims, np.zeros((2, 3, 2, 2)), {"role": "hessian"}))
 
 
+def over(dim, *names, **attrs):
+    """Zeros over one dim, for each name."""
+    return xr.Dataset({name: (dim, np.zeros(4)) for name in names}, {dim: np.arange(4)}, attrs)
+
+
+def connection():
+    found = over("step", "loss", "learning_rate", kind="connection", curve="bezier")
+    return found.assign(theta=(("node", "weight"), np.zeros((3, 6))))
+
+
+def barrier():
+    names = ("barrier", "t", "highest", "start", "end")
+    return over("quantity", *names, kind="barrier").assign_coords(quantity=["loss", "test_loss", "error", "test_error"])
+
+
+def course():
+    found = over("t", "alpha", "beta", "distance", kind="course", coordinates=["alpha", "beta"])
+    return found.assign({f"node_{name}": ("node", np.zeros(3)) for name in ("alpha", "beta", "distance")})
+
+
+def motion():
+    return over("step", "distance_from_start", "distance_from_end", "path_length", "speed", "cosine", kind="motion")
+
+
+def random_walk():
+    found = over("axis", "explained_variance_ratio", "theory", kind="random_walk")
+    scores = {f"{whose}score": (("step", "axis"), np.zeros((5, 4))) for whose in ("", "walk_", "theory_")}
+    return found.assign(walk=(("sample", "axis"), np.zeros((7, 4))), **scores)
+
+
+def components_by_length():
+    found = over("length", "overlap", kind="components_by_length").assign_coords(axis=[1, 2])
+    return found.assign(dict.fromkeys(("explained_variance_ratio", "theory"), (("length", "axis"), np.zeros((4, 2)))))
+
+
 WELL_FORMED = {
+    "connection": connection,
+    "barrier": barrier,
+    "course": course,
+    "motion": motion,
+    "random_walk": random_walk,
+    "components_by_length": components_by_length,
     "surface": surface,
     "path": path,
     "trajectory": trajectory,
@@ -199,6 +240,14 @@ def with_attr(ds, key, value, variable=None):
 
 
 MALFORMED = {
+    "connection by an unknown curve": (lambda: with_attr(connection(), "curve", "spline"), "'spline'.*polygonal"),
+    "connection without nodes": (lambda: connection().drop_vars("theta"), "`theta`"),
+    "barrier without names": (lambda: barrier().drop_vars("quantity"), "`quantity`"),
+    "course without its nodes": (lambda: course().drop_vars("node_beta"), "`node_beta`"),
+    "course that turns back": (lambda: course().assign_coords(t=[0.0, 1.0, 0.5, 2.0]), "`t`.*increasing"),
+    "motion without its speed": (lambda: motion().drop_vars("speed"), "`speed`"),
+    "random walk without its theory": (lambda: random_walk().drop_vars("theory_score"), "`theory_score`"),
+    "lengths without values": (lambda: components_by_length().drop_vars("length"), "`length`"),
     "no kind": (lambda: without_attr(surface(), "kind"), "no `kind`"),
     "unknown kind": (lambda: with_attr(surface(), "kind", "surfaces"), "'surfaces'.*surface, path"),
     "kind is a list": (lambda: with_attr(surface(), "kind", ["surface"]), "surface"),

@@ -1,0 +1,151 @@
+r"""What each result looks like: the contract between computing and drawing.
+
+A result is an `xarray.Dataset` with `attrs["kind"]`. Measures write it, figures read it, `check` says whether it holds.
+
+Kinds
+-----
+`surface`
+    One or more quantities over a regular grid of a subspace. `attrs["coordinates"]` names the grid's dims in order
+    (`["alpha", "beta"]` on a plane, `["alpha"]` on a line, `["t"]` on a curve), `attrs["origin"]` what lies at zero.
+    Each data variable says its part in `attrs["role"]`:
+
+    - `value`: a mean over examples, dims = the coordinates. `attrs["metric"]` (`loss`, `accuracy`, ...),
+      `attrs["split"]` (`train` or `test`), `attrs["at_origin"]` (the same quantity at the subspace's origin).
+      Training quantities carry the metric's name (`loss`), test quantities the prefix `test_` (`test_loss`).
+    - `standard_error`: of the variable named in `attrs["of"]`; there when a subset of the examples was used.
+    - `gradient`: $\partial L / \partial c_k$, with the further dim `coordinate`.
+    - `hessian`: $D^\top H D$ for the directions $D$, with the further dims `coordinate` and `coordinate_2`.
+    - `per_example`: with the further dim `example` or `test_example`.
+    - `mask`: `interpolated`, true where a value was predicted and not evaluated.
+    - `region`: true where the variable `attrs["of"]` is below `attrs["eps"]`.
+
+    A risk surface holds `pointwise_risk` (per example), `empirical_risk` and, of split `population`, `expected_risk`.
+`path`
+    A trajectory as seen in a subspace: over dim `step`, the coordinates (`alpha`, `beta`; role `position`), the
+    `distance` of the true point from the subspace, and for each metric the value at the true point (`loss`, role
+    `value`) and at its projection (`projected_loss`, role `projected`).
+`trajectory`
+    Weights recorded along a training run: `theta(step, weight)`, `loss(step)`, `learning_rate(step)`; perhaps further
+    metrics over `step`.
+`components`
+    Principal components of a trajectory: `component(axis, weight)`, `mean(weight)`,
+    `explained_variance_ratio(axis)`, `score(step, axis)`; of a descent `score(start, step, axis)`.
+`descent`
+    An optimiser from many starts: `theta(start, step, weight)`, `loss(start, step)`, `gradient(start, step, weight)`
+    (that of the update made at that step), `learning_rate(step)`; with mini-batches `batch_loss(start, step)` and the
+    examples' numbers `example(step, slot)`. Projected onto a subspace it has positions like a path, over
+    `(start, step)`. Once its ends are told apart: `outcome(start)` (a number of `attrs["names"]`, with
+    `attrs["kinds"]`), `plateau(start)`, `crossings(start)`.
+`critical_points`
+    Over dim `point`: the position's coordinates, `loss`, `gradient_norm`, `eigenvalue(point, direction)`,
+    `eigenvector(point, coordinate, direction)`, `type` (a number of `attrs["names"]`).
+`linear_approximation`
+    A function of one variable and its tangents: `value(x)`; `tangent(step, x)`, and over `step`: `point`, `epsilon`,
+    `slope`, `true`, `approximation`, `error`.
+`fit`
+    A model of one input along a descent: `prediction(start, step, input)`, `loss(start, step)`,
+    `theta(start, step, weight)`, the data `x(example)`, `y(example)`; perhaps `truth(input)`.
+
+`connection`
+    A low-loss curve between two optima while it was learned: its control points `theta(node, weight)`, ends included,
+    and over `step` (updates, from 1) the mini-batches' `loss` and `learning_rate`. `attrs["curve"]` is `polygonal` or
+    `bezier`.
+`barrier`
+    How far a loss rises over the straight line between its values at the ends of a curve: over dim `quantity` (names of
+    values), `barrier`, the place `t`, the value there `highest`, and the ends' values `start` and `end`.
+`course`
+    A curve as seen from a plane: over dim `t` the coordinates and the `distance` from the plane; of its control points
+    `node_distance(node)` and each coordinate with the prefix `node_`; perhaps values like a path's (`loss`).
+`motion`
+    How a training run moved: over `step`, `distance_from_start`, `distance_from_end`, `path_length` (so far), `speed`
+    (distance per update since the row before) and `cosine` (between the move before a row and the one after it).
+`random_walk`
+    What the components of a path are to be held against: over `axis` the path's `explained_variance_ratio`, that of a
+    random walk of as many steps in infinitely many dimensions, `theory`, and of simulated walks `walk(sample, axis)`;
+    the scores `score(step, axis)` of the path, `walk_score(step, axis)` of one walk, `theory_score(step, axis)`.
+`components_by_length`
+    Components of the first so many steps of a run: `explained_variance_ratio(length, axis)`, `theory(length, axis)` of
+    a random walk as long, and `overlap(length)` of the span of the components with that of the whole run's (0 to 1).
+
+Kinds of curvature say in `attrs["matrix"]` whose: `hessian`, `ggn`, `fisher`, `fisher_sampled` or `empirical_fisher`.
+Eigenvalues have the unit of the loss, because weights have none.
+
+`eigenpairs`
+    Over dim `pair`, numbered from 1 in the order that `attrs["which"]` says (`magnitude`, `largest`, `smallest`;
+    `both` is from the largest down): `eigenvalue`, `residual` $= \lVert Av - \lambda v \rVert$, `converged`; perhaps
+    `eigenvector(pair, weight)`. Attrs among others: `tol`, `num_matvecs`, `num_weights`, `num_selected`, `parameters`,
+    `gradient_share`, `num_classes` (0 where there are none).
+`spectral_density`
+    `density(eigenvalue)` and `density_standard_error(eigenvalue)`, perhaps the ends of its interval, `density_low` and
+    `density_high`; the quadrature of each probe, `node(probe, ...)` and `node_weight(probe, ...)`, over a second dim of
+    any name but `node`; weights of a probe sum to 1. Attrs: `sigma` (width of the bumps), `trace`,
+    `trace_standard_error`, `quantile` (standard errors that an interval reaches to either side).
+`estimate`
+    `attrs["quantity"]` is `trace`, with `value`, `standard_error` and perhaps `sample(probe)`, or `diagonal`, with
+    `value(weight)` and `standard_error(weight)`.
+`spectrum_path`
+    Curvature along training: `eigenvalue(step, pair)`, `residual(step, pair)`, `converged(step, pair)`; over `step`
+    `num_matvecs`, `learning_rate`, `loss`, `gradient_norm`, `gradient_share`, `threshold` (the curvature at which
+    descent becomes unstable, nan where unknown; `attrs["threshold_words"]`); perhaps `seconds(step)`,
+    `overlap(step, other)` of the top subspaces (0 to 1; `other` are the same steps), `preconditioned(step, pair)`, and
+    densities `density(step, grid)` over the eigenvalues in coordinate `grid`.
+"""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from thalweg.schema import curvatures, descents, paths, surfaces, valleys
+from thalweg.schema.curvatures import MATRICES, QUANTITIES
+from thalweg.schema.needs import SchemaError, coordinates
+from thalweg.schema.surfaces import ROLES, values
+
+__all__ = [
+    "KINDS",
+    "MATRICES",
+    "QUANTITIES",
+    "ROLES",
+    "SchemaError",
+    "at_model",
+    "check",
+    "coordinates",
+    "value_name",
+    "values",
+]
+
+_CHECKS = surfaces.CHECKS | paths.CHECKS | descents.CHECKS | curvatures.CHECKS | valleys.CHECKS
+KINDS = tuple(_CHECKS)
+
+
+def check(dataset: xr.Dataset) -> xr.Dataset:
+    """Return `dataset` unchanged if it fulfils the schema of its kind.
+
+    Raises
+    ------
+    SchemaError
+        Naming the first thing that is missing or wrong.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> check(xr.Dataset())
+    Traceback (most recent call last):
+    thalweg.schema.needs.SchemaError: The dataset has no `kind` in its attrs; expected one of surface, path, trajectory, ...
+    """
+    kind = dataset.attrs.get("kind")
+    if kind is None:
+        raise SchemaError(f"The dataset has no `kind` in its attrs; expected one of {', '.join(KINDS)}.")
+    if kind not in KINDS:
+        raise SchemaError(f"Unknown kind {kind!r}; expected one of {', '.join(KINDS)}.")
+    _CHECKS[kind](dataset)
+    return dataset
+
+
+def at_model(surface: xr.Dataset) -> bool:
+    """Whether coordinates zero are the model itself (`attrs["origin"]`) and not, say, the mean of a path."""
+    return surface.attrs.get("origin", "model") == "model"
+
+
+def value_name(metric: str, split: str) -> str:
+    """Name of the variable that holds `metric` on `split`: `loss`, `test_loss`."""
+    return metric if split == "train" else f"{split}_{metric}"
