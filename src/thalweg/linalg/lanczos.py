@@ -21,7 +21,7 @@ from thalweg.linalg.krylov import Krylov
 from thalweg.linalg.operator import Device, Matvec, Operator
 from thalweg.linalg.stopping import WHICH, Settling, Stop, Which, order, verdict
 
-WARM_NOISE = 0.3
+WARM_NOISE = 1.0
 """Share of a random vector in a warm start, so that a direction which is new is not orthogonal to it."""
 
 NEGLIGIBLE = 0.01
@@ -92,8 +92,9 @@ def top_eigenpairs(
     max_basis
         Rows kept before a restart; unless given, what fits in 2 GiB, at most `max(500, 4 k)`.
     start
-        A vector `(n,)`, or earlier eigenvectors `(m, n)` of a matrix nearby, whose sum is used, with three tenths of a
-        random vector for directions that are new. Saves a quarter of the products when the matrix moved little.
+        A vector `(n,)`, or earlier eigenvectors `(m, n)` of a matrix nearby, whose sum is used, with a
+        random vector as long for directions that are new. Saves a quarter of the products when the matrix moved
+        little.
     seed
         Of the random start; equal on every device.
     dtype, device

@@ -39,7 +39,9 @@ Method = Literal["auto", "linearized", "kept graph", "forward over reverse", "re
 METHODS: tuple[str, ...] = get_args(Method)
 _WORTH = 20.0  # seconds of products from which on tracing pays: it takes seconds, and saves a fifth of a product
 _QUICK = 0.02  # seconds of a gradient over all data below which the batch size is no matter
-_TRIED = 128  # examples to try on
+_CHECKED = 16  # examples on which products of all ways are compared
+_TRIED = 128  # examples on which those that are right are timed
+_HOPELESS = 3.0  # times slower on the few examples than the fastest way: not timed
 _GROUP = 8  # vectors at once on a GPU
 Make = Callable[[Tensor, Any], tuple[Map, int]]
 
@@ -333,7 +335,7 @@ class Workshop:
             raise ValueError("The gradient at these weights is not finite; there is no curvature to speak of.")
         self._choose_size(theta, seconds / share)
         self.how.seconds_per_gradient = seconds / share
-        tried = self._tried(theta, batch, v, share)
+        tried = self._timings(theta, batch, v, share, self._right(theta, v))
         if not tried:
             reasons = "; ".join(f"{name}: {why}" for name, why in self.how.failed.items())
             raise ValueError(f"No product with this matrix could be computed. {reasons}")
@@ -359,30 +361,48 @@ class Workshop:
             seconds[size] = (time.perf_counter() - began) / share
         self._size = min(seconds, key=lambda size: seconds[size])
 
-    def _tried(self, theta: Tensor, batch: Any, v: Tensor, share: float) -> dict[str, tuple[Tensor, float]]:
-        """Products of the first batch and their seconds, by each way that works and may be used."""
+    def _right(self, theta: Tensor, v: Tensor) -> dict[str, tuple[Tensor, float]]:
+        """Products of a few examples and their seconds, by each way that works, is right and may be used."""
+        batch, _ = self._sample(_CHECKED)
         found: dict[str, tuple[Tensor, float]] = {}
         free = self._asked in ("auto", "linearized")
         if self._asked == "kept graph" and not self._resident:
             self.how.failed["kept graph"] = "the data are not kept on the device"
         elif self._keep is not None and self._resident and (free or self._asked == "kept graph"):
-            self._try_kept(found, theta, batch, v, share)
+            made = self._made(theta, batch)
+            if made is not None:
+                self._try(found, "kept graph", v, made[0])
         for name, way in self._ways.items():
             if name != "differences" and (free or self._asked == name):
                 self._try(found, name, v, lambda v, way=way: way(theta, batch, v))  # type: ignore[misc]
         if "differences" in self._ways and (self._asked == "differences" or (free and not found)):
             self._try(found, "differences", v, lambda v: self._ways["differences"](theta, batch, v))
         self._agree(found)
-        direct = {name: value for name, value in found.items() if name in self._ways}
-        self._direct = min(direct, key=lambda way: direct[way][1], default=next(iter(self._ways)))
         return found
 
-    def _try_kept(
-        self, found: dict[str, tuple[Tensor, float]], theta: Tensor, batch: Any, v: Tensor, share: float
-    ) -> None:
+    def _timings(
+        self, theta: Tensor, batch: Any, v: Tensor, share: float, right: dict[str, tuple[Tensor, float]]
+    ) -> dict[str, tuple[Tensor, float]]:
+        """Products of more examples and their seconds, by the right ways that have a chance; the fastest direct one."""
+        least = min((seconds for _, seconds in right.values()), default=0.0)
+        found: dict[str, tuple[Tensor, float]] = {}
+        for name in [name for name, (_, seconds) in right.items() if seconds <= _HOPELESS * least]:
+            if name != "kept graph":
+                found[name] = _once(lambda name=name: self._ways[name](theta, batch, v), theta.device)  # type: ignore[misc]
+                continue
+            made = self._made(theta, batch)
+            if made is not None and (made[1] / share <= self._memory or self._asked == name):
+                found[name] = _once(lambda made=made: made[0](v), theta.device)  # type: ignore[misc]
+        direct = {name: value for name, value in (found or right).items() if name in self._ways}
+        direct = direct or {name: value for name, value in right.items() if name in self._ways}
+        self._direct = min(direct, key=lambda way: direct[way][1], default=next(iter(self._ways)))
+        return found or right
+
+    def _made(self, theta: Tensor, batch: Any) -> tuple[Map, int] | None:
+        """A batch's kept graph and its bytes, if there can be one."""
         assert self._keep is not None
         try:
-            at, size = self._keep(theta, batch)
+            return self._keep(theta, batch)
         except Straight:
             raise ValueError(
                 "The loss is piecewise linear in the weights: its Hessian is zero wherever it exists. "
@@ -390,9 +410,7 @@ class Workshop:
             ) from None
         except (RuntimeError, NotImplementedError) as error:
             self.how.failed["kept graph"] = _first_line(error)
-            return
-        if size / share <= self._memory or self._asked == "kept graph":
-            self._try(found, "kept graph", v, at)
+            return None
 
     def _try(self, found: dict[str, tuple[Tensor, float]], name: str, v: Tensor, product: Map) -> None:
         """Note a product and its seconds, if the way works, and if its products are those of a symmetric matrix.
@@ -456,6 +474,14 @@ def _timed(product: Callable[[], Tensor], device: torch.device) -> tuple[Tensor,
     result = product().detach()
     _wait(device)
     return result, time.perf_counter() - began
+
+
+def _once(product: Callable[[], Tensor], device: torch.device) -> tuple[Tensor, float]:
+    """A run and its seconds, of a way that ran on fewer examples before; on a GPU, where kernels are chosen, twice."""
+    if device.type == "cuda":
+        return _timed(product, device)
+    began = time.perf_counter()
+    return product().detach(), time.perf_counter() - began
 
 
 def _wait(device: torch.device) -> None:

@@ -130,7 +130,7 @@ def check(dataset: xr.Dataset) -> xr.Dataset:
     >>> import xarray as xr
     >>> check(xr.Dataset())
     Traceback (most recent call last):
-    thalweg.schema.needs.SchemaError: The dataset has no `kind` in its attrs; expected one of surface, path, trajectory, ...
+    thalweg.schema.needs.SchemaError: The dataset has no `kind` in its attrs; expected one of surface, path, ...
     """
     kind = dataset.attrs.get("kind")
     if kind is None:
