@@ -38,14 +38,18 @@ from thalweg.problem import FunctionProblem, ModuleProblem, Problem, accuracy, l
 from thalweg.record import CurvatureRecorder, Recorder
 from thalweg.store import load, open_study, save
 from thalweg.subspaces import (
+    Alignment,
     Box,
     Line,
+    PermutationSpec,
     Plane,
     Segment,
     coordinate_plane,
     filter_normalize,
     grid_starts,
     layer_normalize,
+    match_weights,
+    permutation_spec,
     plane_through,
     random_box,
     random_direction,
@@ -56,11 +60,13 @@ from thalweg.subspaces import (
 )
 
 __all__ = [
+    "Alignment",
     "Box",
     "CurvatureRecorder",
     "FunctionProblem",
     "Line",
     "ModuleProblem",
+    "PermutationSpec",
     "Plane",
     "Problem",
     "Recorder",
@@ -86,11 +92,13 @@ __all__ = [
     "load",
     "load_weights",
     "loss_surface",
+    "match_weights",
     "model_fit",
     "num_outliers",
     "open_study",
     "outcomes",
     "overlap",
+    "permutation_spec",
     "plane_through",
     "principal_components",
     "principal_plane",

@@ -31,7 +31,7 @@ from thalweg.problem.identity import (
     hash_tensor,
     hash_text,
 )
-from thalweg.problem.network import Network, Precision, Step, arithmetic
+from thalweg.problem.network import Network, Precision, Step, arithmetic, suited
 from thalweg.problem.plans import remembered
 from thalweg.problem.protocol import Measurement
 from thalweg.problem.tree import tree_map
@@ -162,6 +162,21 @@ class ModuleProblem:
     def device(self) -> torch.device:
         """Where the problem computes."""
         return self._network.device
+
+    def rehearsal(self, most: int) -> tuple[nn.Module, Callable[[nn.Module], Any]]:
+        """An independent copy of the network, and a function that runs it on at most so many training examples.
+
+        What the function returns are the network's outputs, or what `step` returns.
+        """
+        network = self._network.standing_at(self._network.theta)
+        data = self._splits["train"]
+        batch = data.cut(data.first(), most)
+
+        def forward(model: nn.Module) -> Any:
+            placed = tree_map(lambda x: suited(x, model), batch)
+            return model(placed[0]) if network.head.step is None else network.head.step(model, placed)
+
+        return network.head.model, forward
 
     @property
     def quantities(self) -> list[str]:

@@ -283,6 +283,13 @@ def _copy(model: nn.Module) -> nn.Module:
         ) from error
 
 
+def suited(tensor: Tensor, model: nn.Module) -> Tensor:
+    """A tensor where the model's parameters are, in double precision if they are."""
+    first = next(model.parameters(), tensor)
+    wide = first.dtype == torch.float64 and tensor.is_floating_point()
+    return tensor.to(first.device, torch.float64 if wide else tensor.dtype)
+
+
 def _widen(value: Any) -> Any:
     """Half-precision outputs as float32, so that a loss is not rounded to three digits."""
     if isinstance(value, Tensor) and value.is_floating_point() and value.element_size() < 4:

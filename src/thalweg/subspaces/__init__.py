@@ -1,6 +1,7 @@
 """Where to look: maps from a few coordinates to weights."""
 
 from thalweg.subspaces.affine import Box, GridPoints, Line, Plane, Projection, Subspace
+from thalweg.subspaces.alignment import Alignment, match_weights
 from thalweg.subspaces.curves import Segment
 from thalweg.subspaces.directions import (
     coordinate_plane,
@@ -13,12 +14,15 @@ from thalweg.subspaces.directions import (
     random_line,
     random_plane,
 )
+from thalweg.subspaces.permutations import PermutationSpec, permutation_spec
 from thalweg.subspaces.starts import grid_starts, random_starts
 
 __all__ = [
+    "Alignment",
     "Box",
     "GridPoints",
     "Line",
+    "PermutationSpec",
     "Plane",
     "Projection",
     "Segment",
@@ -27,6 +31,8 @@ __all__ = [
     "filter_normalize",
     "grid_starts",
     "layer_normalize",
+    "match_weights",
+    "permutation_spec",
     "plane_through",
     "random_box",
     "random_direction",
