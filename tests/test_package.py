@@ -22,6 +22,8 @@ NAMES = {
     *("CurvatureRecorder", "adam_preconditioner", "curvature_map", "diagonal", "eigen_line", "eigen_plane"),
     *("num_outliers", "overlap", "sharpness", "spectral_density", "stability_threshold", "top_eigenpairs"),
     *("trace", "track_spectrum", "worst_case_sharpness"),
+    *("BezierCurve", "Connection", "PolygonalChain", "connect", "course", "curve_plane", "loss_along"),
+    *("loss_barrier", "read_curve"),
 }
 
 

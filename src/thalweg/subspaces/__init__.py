@@ -1,7 +1,8 @@
 """Where to look: maps from a few coordinates to weights."""
 
 from thalweg.subspaces.affine import Box, GridPoints, Line, Plane, Projection, Subspace
-from thalweg.subspaces.curves import Segment
+from thalweg.subspaces.curve import Curve
+from thalweg.subspaces.curves import BezierCurve, PolygonalChain, Segment
 from thalweg.subspaces.directions import (
     coordinate_plane,
     filter_normalize,
@@ -16,10 +17,13 @@ from thalweg.subspaces.directions import (
 from thalweg.subspaces.starts import grid_starts, random_starts
 
 __all__ = [
+    "BezierCurve",
     "Box",
+    "Curve",
     "GridPoints",
     "Line",
     "Plane",
+    "PolygonalChain",
     "Projection",
     "Segment",
     "Subspace",
