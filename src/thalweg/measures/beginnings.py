@@ -61,8 +61,8 @@ def _end(problem: Problem, given: Ends, name: str) -> Tensor:
     theta = torch.as_tensor(given).detach()
     if theta.shape != (problem.num_weights,):
         raise ValueError(
-            f"`{name}` has shape {tuple(theta.shape)}, but the problem has {problem.num_weights} weights. Does it belong "
-            "to another network? `problem.theta` has the right shape."
+            f"`{name}` has shape {tuple(theta.shape)}, but the problem has {problem.num_weights} weights. Does it "
+            "belong to another network? `problem.theta` has the right shape."
         )
     if not torch.isfinite(theta).all():
         raise ValueError(f"{int((~theta.isfinite()).sum())} of the {len(theta)} weights of `{name}` are not finite.")

@@ -1,8 +1,8 @@
 r"""Bends of a curve under an optimiser: stochastic descent on $\mathbb{E}_{t \sim U(0,1)} L(\theta(t))$.
 
-A step draws one `t` and one mini-batch, stands at $\theta(t) = \sum_k w_k(t)\,\theta_k$, and takes the gradient $g$ of the
-mini-batch's mean loss there. By the chain rule that of bend $k$ is $w_k(t)\,g$: beside a plain training step there are
-as many passes over the weights as there are control points (Garipov et al. 2018, arXiv:1802.10026, algorithm 1).
+A step draws one `t` and one mini-batch, stands at $\theta(t) = \sum_k w_k(t)\,\theta_k$, and takes the gradient $g$ of
+the mini-batch's mean loss there. By the chain rule that of bend $k$ is $w_k(t)\,g$: beside a plain training step there
+are as many passes over the weights as there are control points (Garipov et al. 2018, arXiv:1802.10026).
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,76 +20,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from thalweg.measures.optimizers import Factory, Scheduling, described, made
-from thalweg.problem import Problem
+from thalweg.measures.pupils import BLOCK, Draws, Pupil
 from thalweg.subspaces.curves import _Bent
 
 RATE = 0.03
-_BLOCK = 1024
 _LOOK = 128
-
-
-class Pupil(Protocol):
-    """Weights in `theta`; `loss` evaluates them and leaves the gradient in `gradient`."""
-
-    theta: Tensor
-    gradient: Tensor
-
-    def session(self) -> Any:
-        """What `loss` is to be called within."""
-
-    def loss(self, examples: Tensor | None = None) -> Tensor:
-        """Mean loss over some examples, or all."""
-
-
-class Function:
-    """A problem without mini-batches as a `Pupil`."""
-
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-        self.theta = problem.theta
-        self.gradient = torch.zeros_like(self.theta)
-
-    @contextmanager
-    def session(self) -> Iterator[None]:
-        """Nothing special."""
-        with torch.inference_mode(False):
-            yield
-
-    def loss(self, examples: Tensor | None = None) -> Tensor:
-        """Value; sets `gradient`."""
-        value, slope = self._problem.value_and_gradient(self.theta, examples)
-        self.gradient.copy_(slope)
-        return value
-
-
-class Draws:
-    """The `t` and the examples of every step, each found from the seed and the step's number alone.
-
-    So a training that goes on after an interruption draws what it would have drawn. Examples come without replacement,
-    in a new order each epoch; the incomplete batch at an epoch's end is left out.
-    """
-
-    def __init__(self, seed: int, num_examples: int, batch_size: int | None, device: torch.device) -> None:
-        self._seed, self._total, self._size, self._device = seed, num_examples, batch_size, device
-        self._block = self._epoch = -1
-        self._t, self._order = np.empty(0), torch.empty(0)
-
-    def t(self, step: int) -> float:
-        """Uniform on [0, 1)."""
-        block, place = divmod(step, _BLOCK)
-        if block != self._block:
-            self._block, self._t = block, np.random.default_rng([self._seed, 0, block]).random(_BLOCK)
-        return float(self._t[place])
-
-    def examples(self, step: int) -> Tensor | None:
-        """Numbers of the examples; None for all."""
-        if self._size is None:
-            return None
-        epoch, place = divmod(step, self._total // self._size)
-        if epoch != self._epoch:
-            order = np.random.default_rng([self._seed, 1, epoch]).permutation(self._total)
-            self._epoch, self._order = epoch, torch.as_tensor(order).to(self._device)
-        return self._order[place * self._size : (place + 1) * self._size]
 
 
 class Bends:
@@ -118,11 +52,13 @@ class Bends:
         self.steps, self.step = steps, 0
         self._bends = curve.bends.clone().requires_grad_(True)
         self._gradient = torch.zeros_like(self._bends)
-        if optimizer is None:
-            scheduler = scheduler or (lambda o: LambdaLR(o, lambda step: _annealed(step / steps)))
-            optimizer = usual(curve)
-        self._optimizer = made(optimizer, self._bends)
+        self._weights: list[list[float]] = []
+        anneals = optimizer is None and scheduler is None
+        self._optimizer = made(optimizer or usual(curve), self._bends)
+        if anneals:
+            scheduler = lambda o: LambdaLR(o, lambda step: _annealed(step / steps))  # noqa: E731
         self._scheduler = _scheduled(scheduler, self._optimizer) if scheduler is not None else None
+        self._schedule = "constant, then down to 1%" if anneals else _told(self._scheduler)
         self._again = _wants_closure(self._optimizer)
         self.losses = torch.full((steps,), math.nan, dtype=torch.float64, device=curve.a.device)
         self.rates = np.full(steps, math.nan)
@@ -135,12 +71,13 @@ class Bends:
     @property
     def labels(self) -> dict[str, str]:
         """Names of the optimiser and the scheduler with their settings."""
-        schedule = type(self._scheduler).__name__ if self._scheduler is not None else "none"
-        return {"optimizer": described(self._optimizer), "scheduler": schedule}
+        return {"optimizer": described(self._optimizer), "scheduler": self._schedule}
 
-    def drawn(self, step: int) -> float:
-        """The `t` of a step, counted from 0."""
-        return self._draws.t(step)
+    @property
+    def t(self) -> np.ndarray:
+        """Of each step, those to come among them."""
+        blocks = range(-(-self.steps // BLOCK))
+        return np.concatenate([self._draws.t(block) for block in blocks])[: self.steps]
 
     def trial(self) -> float:
         """Seconds of one evaluation; nothing moves."""
@@ -157,6 +94,8 @@ class Bends:
         """
         with self._pupil.session():
             while self.step < self.steps:
+                if self.step % BLOCK == 0 or not self._weights:
+                    self._weights = self._coefficients(self.step // BLOCK)
                 if self.step % _LOOK == 0 and not torch.isfinite(self._bends.detach()).any():
                     break
                 self._one()
@@ -184,8 +123,12 @@ class Bends:
         if self._scheduler is not None:
             self._scheduler.load_state_dict(state["scheduler"])
 
+    def _coefficients(self, block: int) -> list[list[float]]:
+        """Of the control points, at each step of a block."""
+        return self.curve.weights(self._draws.t(block)).tolist()
+
     def _one(self) -> None:
-        weights = self.curve.weights(self._draws.t(self.step)).tolist()
+        weights = self._weights[self.step % BLOCK]
         examples = self._draws.examples(self.step)
         self.rates[self.step] = float(self._optimizer.param_groups[0].get("lr", math.nan))
         loss = self._evaluate(weights, examples)
@@ -247,6 +190,15 @@ def _scheduled(scheduler: Scheduling, optimizer: Optimizer) -> LRScheduler:
     if result.optimizer is not optimizer:
         raise ValueError("The scheduler must be made over the optimiser that it is given: `lambda o: StepLR(o, 10)`.")
     return result
+
+
+def _told(scheduler: LRScheduler | None) -> str:
+    """Name and settings, as far as these are numbers and words."""
+    if scheduler is None:
+        return "none"
+    state = {name: value for name, value in scheduler.state_dict().items() if not name.startswith("_")}
+    given = {k: v for k, v in state.items() if k not in ("base_lrs", "last_epoch") and isinstance(v, (int, float, str))}
+    return f"{type(scheduler).__name__}({', '.join(f'{name}={value}' for name, value in given.items())})"
 
 
 def _wants_closure(optimizer: Optimizer) -> bool:

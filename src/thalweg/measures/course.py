@@ -20,8 +20,8 @@ def curve_plane(curve: Curve) -> Plane:
     r"""The plane through both ends of a curve and its bend (Garipov et al. 2018, arXiv:1802.10026, figure 1).
 
     Origin $a$, $u$ along $b - a$, $v$ orthogonal to it towards the bend, both of unit length: coordinates are Euclidean
-    distances. A curve with one bend lies in it. With several bends no plane holds them all: $v$ is then the direction in
-    which they lie farthest from the line through the ends (the first singular vector of their offsets from it), so
+    distances. A curve with one bend lies in it. Several bends do not lie in one plane: $v$ is then the direction in
+    which they are farthest from the line through the ends (the first singular vector of their offsets from it), so
     that both optima stay in the plane, and `info["share"]` says how much of the squared offsets is within it.
 
     Returns

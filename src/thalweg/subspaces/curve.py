@@ -127,7 +127,7 @@ class Curve:
 
     def _places(self, coords: Any) -> Tensor:
         """`t` without the dim of the coordinates."""
-        t = torch.as_tensor(coords, device=self.a.device)
+        t = as_places(coords, self.a)
         if t.ndim == 0:
             return t
         if t.shape[-1] != 1:
@@ -158,6 +158,9 @@ def inner_products(vectors: Tensor) -> np.ndarray:
 
 def as_places(t: Any, like: Tensor) -> Tensor:
     """`t` in float64 where the curve is; a graph is kept."""
+    t = (
+        t if isinstance(t, Tensor) else np.array(t, dtype=np.float64)
+    )  # torch would make numbers float32, and warn of arrays it must not write to
     return torch.as_tensor(t, device=like.device).to(torch.float64)
 
 
