@@ -23,6 +23,8 @@ NAMES = {
     *("num_outliers", "overlap", "sharpness", "spectral_density", "stability_threshold", "top_eigenpairs"),
     *("trace", "track_spectrum", "worst_case_sharpness"),
     *("Alignment", "PermutationSpec", "match_weights", "permutation_spec"),
+    *("BezierCurve", "Connection", "PolygonalChain", "connect", "course", "curve_plane", "loss_along"),
+    *("loss_barrier", "read_curve"),
 }
 
 

@@ -1,6 +1,9 @@
 """One file for each scientific question: problem + subspace -> Dataset."""
 
+from thalweg.measures.along import loss_along, loss_barrier
 from thalweg.measures.approximation import linear_approximation
+from thalweg.measures.connectivity import Connection, connect, read_curve
+from thalweg.measures.course import course, curve_plane
 from thalweg.measures.critical_points import below, critical_points, gradient_field
 from thalweg.measures.curvature_map import curvature_map
 from thalweg.measures.density import spectral_density
@@ -19,11 +22,15 @@ from thalweg.measures.trajectory import principal_components, principal_plane, p
 from thalweg.measures.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
+    "Connection",
     "WorstCase",
     "adam_preconditioner",
     "below",
+    "connect",
+    "course",
     "critical_points",
     "curvature_map",
+    "curve_plane",
     "default_name",
     "descend",
     "describe_cost",
@@ -32,6 +39,8 @@ __all__ = [
     "eigen_plane",
     "gradient_field",
     "linear_approximation",
+    "loss_along",
+    "loss_barrier",
     "loss_surface",
     "model_fit",
     "num_outliers",
@@ -40,6 +49,7 @@ __all__ = [
     "principal_components",
     "principal_plane",
     "project_trajectory",
+    "read_curve",
     "risk",
     "sharpness",
     "spectral_density",

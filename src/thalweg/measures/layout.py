@@ -206,6 +206,9 @@ def _titled(subspace: Subspace) -> str:
         "principal": " on the principal plane of its path",
         "through": " on the plane through three solutions",
         "segment": " between two solutions",
+        "polygonal": " on a polygonal chain between two solutions",
+        "bezier": " on a Bezier curve between two solutions",
+        "curve": " on the plane of a curve between two solutions",
     }
     return words.get(info.get("kind", ""), "")
 

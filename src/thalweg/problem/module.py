@@ -34,6 +34,7 @@ from thalweg.problem.identity import (
 from thalweg.problem.network import Network, Precision, Step, arithmetic, suited
 from thalweg.problem.plans import remembered
 from thalweg.problem.protocol import Measurement
+from thalweg.problem.training import Training
 from thalweg.problem.tree import tree_map
 from thalweg.schema import MATRICES, value_name
 
@@ -254,6 +255,23 @@ class ModuleProblem:
         with arithmetic(self._network.precision, self.device):
             value, slope = self._objective.value_and_gradient(rows, index, at_once)
         return value.reshape(theta.shape[:-1]), slope.reshape(theta.shape)
+
+    def training(self, examples_picked: bool = True) -> Training:
+        """The network as it is while it is trained, on mini-batches of the training data; see `Training`.
+
+        Raises
+        ------
+        ValueError
+            If mini-batches are to be picked (`examples_picked`) from data that cannot be cut anew.
+        """
+        if examples_picked and not (self._recut and self._splits["train"].joined):
+            raise ValueError(
+                "The examples cannot be put together into other batches: their losses depend on which others share a "
+                "batch, or their batches cannot be joined, or the data do not fit in memory. Pass `batch_size=None` "
+                "(all data, in the batches as they come, at every step); or give the data as tensors, raise "
+                "`memory=`, or switch the layer to running statistics."
+            )
+        return Training(self._network.in_training(), self._splits["train"])
 
     def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
         r"""Hessian-vector product $\nabla^2 L(\theta)\, v$ over all training data, `(num_weights,)`.

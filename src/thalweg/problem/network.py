@@ -148,6 +148,15 @@ class Network:
         other.compiled = None
         return other
 
+    def in_training(self) -> Network:
+        """An independent network without metrics that normalises by the statistics of each batch, and keeps none."""
+        other = self.standing_at(self.theta).only_loss()
+        for layer in other.head.modules():
+            if isinstance(layer, _NormBase) and layer.running_mean is not None:
+                layer.track_running_stats, layer.running_mean, layer.running_var = False, None, None
+        other.recalibrates, other.batch_norms = False, []
+        return other
+
     def with_state(self, state: Mapping[str, Tensor]) -> Network:
         """An independent network with another state: parameters and buffers."""
         other = self.standing_at(self.theta)
@@ -162,6 +171,15 @@ class Network:
             return
         self._many = None
         self._point.copy_(thetas[0])
+        self.settle()
+
+    @property
+    def point(self) -> Tensor:
+        """The flat buffer that the parameters are views of: whoever writes to it calls `settle` afterwards."""
+        return self._point
+
+    def settle(self) -> None:
+        """Pass on what the flat buffer holds to those parameters that are no views of it."""
         for parameter, where in self._copied:
             parameter.data.copy_(self._point[where].view(parameter.shape))
 

@@ -2,7 +2,8 @@
 
 from thalweg.subspaces.affine import Box, GridPoints, Line, Plane, Projection, Subspace
 from thalweg.subspaces.alignment import Alignment, match_weights
-from thalweg.subspaces.curves import Segment
+from thalweg.subspaces.curve import Curve
+from thalweg.subspaces.curves import BezierCurve, PolygonalChain, Segment
 from thalweg.subspaces.directions import (
     coordinate_plane,
     filter_normalize,
@@ -19,11 +20,14 @@ from thalweg.subspaces.starts import grid_starts, random_starts
 
 __all__ = [
     "Alignment",
+    "BezierCurve",
     "Box",
+    "Curve",
     "GridPoints",
     "Line",
     "PermutationSpec",
     "Plane",
+    "PolygonalChain",
     "Projection",
     "Segment",
     "Subspace",

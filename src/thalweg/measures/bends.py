@@ -1,0 +1,207 @@
+r"""Bends of a curve under an optimiser: stochastic descent on $\mathbb{E}_{t \sim U(0,1)} L(\theta(t))$.
+
+A step draws one `t` and one mini-batch, stands at $\theta(t) = \sum_k w_k(t)\,\theta_k$, and takes the gradient $g$ of
+the mini-batch's mean loss there. By the chain rule that of bend $k$ is $w_k(t)\,g$: beside a plain training step there
+are as many passes over the weights as there are control points (Garipov et al. 2018, arXiv:1802.10026).
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+
+from thalweg.measures.optimizers import Factory, Scheduling, described, made
+from thalweg.measures.pupils import BLOCK, Draws, Pupil
+from thalweg.subspaces.curves import _Bent
+
+RATE = 0.03
+_LOOK = 128
+
+
+class Bends:
+    """A curve whose bends are moved by an optimiser, and what happened so far.
+
+    Attributes
+    ----------
+    step
+        Updates made.
+    losses, rates
+        Of each step, nan where there was none yet: the mini-batch's loss `(steps,)`, and the learning rate.
+    """
+
+    def __init__(
+        self,
+        curve: _Bent,
+        pupil: Pupil,
+        draws: Draws,
+        optimizer: Factory | None,
+        scheduler: Scheduling | None,
+        steps: int,
+        weight_decay: float,
+    ) -> None:
+        self.curve, self._pupil, self._draws, self._decay = curve, pupil, draws, weight_decay
+        self.steps, self.step = steps, 0
+        self._bends = curve.bends.clone().requires_grad_(True)
+        self._gradient = torch.zeros_like(self._bends)
+        self._weights: list[list[float]] = []
+        anneals = optimizer is None and scheduler is None
+        self._optimizer = made(optimizer or usual(curve), self._bends)
+        if anneals:
+            scheduler = lambda o: LambdaLR(o, lambda step: _annealed(step / steps))  # noqa: E731
+        self._scheduler = _scheduled(scheduler, self._optimizer) if scheduler is not None else None
+        self._schedule = "constant, then down to 1%" if anneals else _told(self._scheduler)
+        self._again = _wants_closure(self._optimizer)
+        self.losses = torch.full((steps,), math.nan, dtype=torch.float64, device=curve.a.device)
+        self.rates = np.full(steps, math.nan)
+
+    @property
+    def found(self) -> _Bent:
+        """The curve as it is now."""
+        return self.curve.with_bends(self._bends.detach().clone())
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Names of the optimiser and the scheduler with their settings."""
+        return {"optimizer": described(self._optimizer), "scheduler": self._schedule}
+
+    @property
+    def t(self) -> np.ndarray:
+        """Of each step, those to come among them."""
+        blocks = range(-(-self.steps // BLOCK))
+        return np.concatenate([self._draws.t(block) for block in blocks])[: self.steps]
+
+    def trial(self) -> float:
+        """Seconds of one evaluation; nothing moves."""
+        weights, examples = self.curve.weights(0.5).tolist(), self._draws.examples(self.step)
+        began = time.perf_counter()
+        with self._pupil.session():
+            self._evaluate(weights, examples)
+        return time.perf_counter() - began
+
+    def run(self, after: Callable[[], None]) -> None:
+        """All steps that are left; `after` is called after each.
+
+        A training of which no finite weight is left stops, as nothing would change any more.
+        """
+        with self._pupil.session():
+            while self.step < self.steps:
+                if self.step % BLOCK == 0 or not self._weights:
+                    self._weights = self._coefficients(self.step // BLOCK)
+                if self.step % _LOOK == 0 and not torch.isfinite(self._bends.detach()).any():
+                    break
+                self._one()
+                after()
+
+    def state(self) -> dict[str, Any]:
+        """All that a later process needs to go on: tensors, numbers and their names only."""
+        return {
+            "step": self.step,
+            "bends": self._bends.detach().cpu(),
+            "losses": self.losses.cpu(),
+            "rates": torch.as_tensor(self.rates),
+            "optimizer": self._optimizer.state_dict(),
+            "scheduler": self._scheduler.state_dict() if self._scheduler is not None else {},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Stand where another process stood when it told its `state`."""
+        self.step = int(state["step"])
+        with torch.no_grad():
+            self._bends.copy_(state["bends"])
+        self.losses.copy_(state["losses"])
+        self.rates = state["rates"].numpy().copy()
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._scheduler is not None:
+            self._scheduler.load_state_dict(state["scheduler"])
+
+    def _coefficients(self, block: int) -> list[list[float]]:
+        """Of the control points, at each step of a block."""
+        return self.curve.weights(self._draws.t(block)).tolist()
+
+    def _one(self) -> None:
+        weights = self._weights[self.step % BLOCK]
+        examples = self._draws.examples(self.step)
+        self.rates[self.step] = float(self._optimizer.param_groups[0].get("lr", math.nan))
+        loss = self._evaluate(weights, examples)
+        self.losses[self.step] = loss
+        if self._again:
+            self._optimizer.step(self._closure(loss, weights, examples))  # type: ignore[arg-type]
+        else:
+            self._optimizer.step()
+        if self._scheduler is not None:
+            self._scheduler.step()
+        self.step += 1
+
+    def _evaluate(self, weights: list[float], examples: Tensor | None) -> Tensor:
+        """Loss at the place with these coefficients; the bends' gradient is set."""
+        pupil, inner = self._pupil, weights[1:-1]
+        with torch.no_grad():
+            torch.mul(self.curve.a, weights[0], out=pupil.theta)
+            pupil.theta.add_(self.curve.b, alpha=weights[-1])
+            for bend, weight in zip(self._bends, inner, strict=True):
+                if weight:
+                    pupil.theta.add_(bend, alpha=weight)
+        loss = pupil.loss(examples)
+        if self._decay:
+            pupil.gradient.add_(pupil.theta, alpha=self._decay)
+        for slope, weight in zip(self._gradient, inner, strict=True):
+            torch.mul(pupil.gradient, weight, out=slope) if weight else slope.zero_()
+        self._bends.grad = self._gradient
+        return loss
+
+    def _closure(self, loss: Tensor, weights: list[float], examples: Tensor | None) -> Callable[[], Tensor]:
+        """For optimisers that look again: the same `t` and examples; the first look is the one already had."""
+        known = [loss]
+        return lambda: known.pop() if known else self._evaluate(weights, examples)
+
+
+def usual(curve: _Bent) -> Factory:
+    r"""SGD with momentum 0.9 and the rate $0.03 / \max_t \sum_k w_k(t)^2$ over the bends.
+
+    A gradient step of rate $\eta$ on the bends moves $\theta(t)$ by $\eta \sum_k w_k(t)^2\, g$: like this, nowhere by
+    more than one of rate 0.03 on the weights themselves.
+    """
+    reach = curve.weights(np.linspace(0, 1, 101))[:, 1:-1].square().sum(1).max()
+    rate = RATE / float(reach)
+    return lambda bends: torch.optim.SGD(bends, lr=rate, momentum=0.9)
+
+
+def _annealed(progress: float) -> float:
+    """Constant for half of the steps, then linearly down to a hundredth at nine tenths (Garipov et al. 2018)."""
+    return min(1.0, max(0.01, 1.0 - 0.99 * (progress - 0.5) / 0.4))
+
+
+def _scheduled(scheduler: Scheduling, optimizer: Optimizer) -> LRScheduler:
+    result = scheduler(optimizer) if callable(scheduler) else scheduler
+    if isinstance(result, ReduceLROnPlateau) or not isinstance(result, LRScheduler):
+        raise TypeError(
+            f"`scheduler` gave a {type(result).__name__}; expected a function of the optimiser that makes a scheduler "
+            "which counts steps, such as `lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=2000)`."
+        )
+    if result.optimizer is not optimizer:
+        raise ValueError("The scheduler must be made over the optimiser that it is given: `lambda o: StepLR(o, 10)`.")
+    return result
+
+
+def _told(scheduler: LRScheduler | None) -> str:
+    """Name and settings, as far as these are numbers and words."""
+    if scheduler is None:
+        return "none"
+    state = {name: value for name, value in scheduler.state_dict().items() if not name.startswith("_")}
+    given = {k: v for k, v in state.items() if k not in ("base_lrs", "last_epoch") and isinstance(v, (int, float, str))}
+    return f"{type(scheduler).__name__}({', '.join(f'{name}={value}' for name, value in given.items())})"
+
+
+def _wants_closure(optimizer: Optimizer) -> bool:
+    """Whether a step needs a function that evaluates the loss (LBFGS)."""
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
