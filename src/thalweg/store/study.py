@@ -78,7 +78,7 @@ def save(dataset: xr.Dataset, study: str | Path, name: str | None = None, *, ove
     ensure_groups(study, name)
     draft, retired = drafts(study, name)
     try:
-        without_bookkeeping(dataset).to_zarr(draft, mode="w", consolidated=False)
+        _with_free_strings(without_bookkeeping(dataset)).to_zarr(draft, mode="w", consolidated=False)
         _put(draft, target, retired)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -127,6 +127,12 @@ def without_bookkeeping(dataset: xr.Dataset) -> xr.Dataset:
     kept = dataset.copy(deep=False)
     kept.attrs = {key: value for key, value in dataset.attrs.items() if key not in BOOKKEEPING}
     return kept
+
+
+def _with_free_strings(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with words of any length, for which zarr has a specification, and not for those of a fixed one."""
+    fixed = [name for name, var in dataset.variables.items() if var.dtype.kind == "U"]
+    return dataset.assign({name: dataset[name].astype(object) for name in fixed})
 
 
 def finished(dataset: xr.Dataset) -> xr.Dataset:
