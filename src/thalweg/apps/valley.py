@@ -13,7 +13,7 @@ from thalweg.apps import words_valley
 from thalweg.measures import connect, course, curve_plane, loss_along, loss_barrier, loss_surface
 from thalweg.problem import ModuleProblem
 from thalweg.store import save
-from thalweg.subspaces import Segment, match_weights
+from thalweg.subspaces import Curve, Segment, match_weights
 
 
 def valley(
@@ -56,7 +56,8 @@ def valley(
     Dataset
         The barriers of the curve.
     """
-    name, ways, end = name or str(curve), {}, b
+    name, end = name or str(curve), b
+    ways: dict[str, Curve] = {}
     if align:
         matched = match_weights(problem, a, b)
         say(words_valley.matched(matched.similarity_before, matched.similarity_after))
