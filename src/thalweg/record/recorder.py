@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ import xarray as xr
 import zarr
 from torch import nn
 
+from thalweg.record.loggers.sink import MetricSink
 from thalweg.record.watcher import Watcher
 from thalweg.store import load, provenance
 from thalweg.store.tree import ensure_groups
@@ -36,6 +38,9 @@ class Recorder(Watcher):
         Name of the result in it.
     overwrite
         Replace a trajectory of that name; refused otherwise.
+    loggers
+        Where the loss, the learning rate and other numbers of each row go too: `TensorBoardSink`, `WandbSink`,
+        `MlflowSink` of `thalweg.record.loggers`, or one's own. They are not closed: several recorders may share them.
 
     Examples
     --------
@@ -53,14 +58,24 @@ class Recorder(Watcher):
     array([0, 2, 4, 5])
     """
 
-    def __init__(self, study: str | Path, name: str = "trajectory", *, overwrite: bool = False) -> None:
-        super().__init__(study, name, overwrite)
+    def __init__(
+        self,
+        study: str | Path,
+        name: str = "trajectory",
+        *,
+        overwrite: bool = False,
+        loggers: Iterable[MetricSink] = (),
+    ) -> None:
+        super().__init__(study, name, overwrite, loggers)
         self._rows = 0
         self._loss: Any = float("nan")
 
-    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 1) -> Self:
+    def attach(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 1, *, step: int | None = None
+    ) -> Self:
         """Record `model` now, and after every `every`-th `optimizer.step()`. The training loop stays as it is."""
         self._check(model, optimizer, every)
+        self._step = step or 0
         self._layout = Layout.of(model)
         self._create()
         self._begin()
@@ -94,10 +109,10 @@ class Recorder(Watcher):
         group.update_attributes({"kind": "trajectory", "title": f"Training of {model} with {optimizer}", **about})
         self._arrays: dict[str, Any] = {key: group[key] for key in ("theta", "loss", "learning_rate", "step")}
 
-    def _record(self) -> None:
+    def _record(self) -> Mapping[str, float]:
         """Append one row, `step` last: a row without it does not count. Space is made for many rows at a time."""
         theta = self._layout.parameters(self._model).cpu().numpy()
-        row = {
+        row: dict[str, Any] = {
             "theta": theta,
             "loss": float(self._loss),
             "learning_rate": float(self._rate),
@@ -110,6 +125,7 @@ class Recorder(Watcher):
                 array.resize((k + _ROWS, *array.shape[1:]))
             array[k] = np.asarray(value, dtype=array.dtype)
         self._rows, self._loss = k + 1, float("nan")
+        return {"loss": row["loss"], "learning_rate": row["learning_rate"]}
 
 
 def _growing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -9,6 +10,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from thalweg.record.loggers.sink import Loggers, MetricSink
 from thalweg.store.tree import clean, group_path, refuse_nested, study_path
 
 
@@ -19,14 +21,22 @@ class Watcher:
     ----------
     study, name, overwrite
         Where the result goes; one of that name is refused, or replaced.
+    loggers
+        Where the numbers of each row go too.
     """
 
-    def __init__(self, study: str | Path, name: str, overwrite: bool) -> None:
+    def __init__(self, study: str | Path, name: str, overwrite: bool, loggers: Iterable[MetricSink] = ()) -> None:
         self.study, self.name, self._overwrite = study_path(study), clean(name), overwrite
+        self._loggers = Loggers(loggers, self.name)
         self._step, self._recorded = 0, -1
         self._rate: Any = float("nan")
         self._handle: Any = None
         self._refuse_existing()
+
+    @property
+    def step(self) -> int:
+        """Updates seen so far."""
+        return self._step
 
     def close(self) -> None:
         """Record the last step, if it is not yet, and let go of the optimizer."""
@@ -73,11 +83,13 @@ class Watcher:
             self._record_step()
 
     def _record_step(self) -> None:
-        self._record()
+        values = self._record()
         self._recorded = self._step
+        self._loggers.log(self._step, values)
 
-    def _record(self) -> None:
-        """Write what is to be known of this step."""
+    def _record(self) -> Mapping[str, float]:
+        """Write what is to be known of this step; its numbers."""
+        raise NotImplementedError
 
     def _refuse_existing(self) -> None:
         refuse_nested(self.study, self.name)
