@@ -12,6 +12,7 @@ from torch import nn
 
 from thalweg.measures.tracking import SpectrumTracker, stability_threshold, words
 from thalweg.problem import ModuleProblem
+from thalweg.record.cadence import Every
 from thalweg.record.watcher import Watcher
 from thalweg.store import provenance, save
 from thalweg.weights import Layout
@@ -76,8 +77,8 @@ class CurvatureRecorder(Watcher):
             k, tol=tol, matrix=matrix, parameters=parameters, seed=seed, max_matvecs=max_matvecs, num_probes=num_probes
         )
 
-    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 1) -> Self:
-        """Measure now, and after every `every`-th `optimizer.step()`. The training loop stays as it is."""
+    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, every: Every = 1) -> Self:
+        """Measure now, and after the steps that `every` says (see `Recorder.attach`). The loop stays as it is."""
         layout = Layout.of(model)
         own = [(block.name, block.shape) for block in self.problem.layout.blocks]
         if [(block.name, block.shape) for block in layout.blocks] != own:
@@ -100,7 +101,7 @@ class CurvatureRecorder(Watcher):
             f"Top eigenvalues while {type(self._model).__name__} trains with {type(self._optimizer).__name__}",
             threshold_words=known,
             optimizer=type(self._optimizer).__name__,
-            every=self._every,
+            every=self._every.words,
             **provenance(**self.problem.provenance()),
         )
 
