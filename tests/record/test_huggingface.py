@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from transformers import BertConfig, BertForSequenceClassification, EarlyStoppingCallback, Trainer, TrainingArguments
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+)
 
 import thalweg as tw
 from thalweg.record.huggingface import RecorderCallback, TrajectoryCallback
@@ -58,7 +65,7 @@ def trainer(folder, model, data, callbacks, **settings):
         **settings,
     )
     made = Trainer(model, args, train_dataset=data, eval_dataset=data, callbacks=callbacks)
-    made.remove_callback(__import__("transformers").PrinterCallback)
+    made.remove_callback(PrinterCallback)
     return made
 
 

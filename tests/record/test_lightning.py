@@ -14,10 +14,18 @@ import thalweg as tw
 from thalweg.record.lightning import RecorderCallback, TrajectoryCallback
 
 
-def data(n=24, batch=4):
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(n, 3, generator=generator)
-    return DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=batch)
+class Batches:
+    """Six batches of four. (A list would be taken for several loaders, and a DataLoader warns of few workers.)"""
+
+    def __init__(self):
+        x = torch.randn(6, 4, 3, generator=torch.Generator().manual_seed(1))
+        self.batches = [(batch, batch.sum(1, keepdim=True)) for batch in x]
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        return iter(self.batches)
 
 
 class Plain(pl.LightningModule):
@@ -72,14 +80,8 @@ def fit(module, *callbacks, loader=None, ckpt=None, trainer=None, **settings):
         **settings,
     )
     torch.manual_seed(3)
-    made.fit(module, loader or data(), ckpt_path=ckpt)
+    made.fit(module, loader or Batches(), ckpt_path=ckpt)
     return made
-
-
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*The number of training batches .* is smaller than the logging:UserWarning"),
-]
 
 
 def test_one_line_records_the_weights_the_losses_and_the_rates_of_every_update(tmp_path):
@@ -100,7 +102,7 @@ def test_the_run_is_the_one_without_a_callback_to_the_bit(tmp_path):
         module = Plain()
         callbacks = []
         if watched:
-            problem = tw.ModuleProblem(copy.deepcopy(module.net).eval(), next(iter(data())), loss=F.mse_loss)
+            problem = tw.ModuleProblem(copy.deepcopy(module.net).eval(), Batches().batches[0], loss=F.mse_loss)
             curvature = tw.CurvatureRecorder(tmp_path / "s.zarr", problem, k=2)
             callbacks = [
                 TrajectoryCallback(tmp_path / "s.zarr", every=5),
@@ -174,15 +176,20 @@ def test_of_several_optimizers_one_counts_the_steps(tmp_path):
         fit(TwoOptimizers(), TrajectoryCallback(tmp_path / "t.zarr", optimizer=2))
 
 
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning")
 def test_going_on_from_a_checkpoint_goes_on_counting(tmp_path):
     """Stopped after 8 of 12 updates and taken up from the checkpoint of the 6th: rows as of a run in one go."""
     whole = Copies()
     fit(Plain(torch.optim.SGD), whole)
-    saved = pl.callbacks.ModelCheckpoint(tmp_path, filename="six", every_n_train_steps=6, save_top_k=-1)
-    fit(Plain(torch.optim.SGD), saved, TrajectoryCallback(tmp_path / "s.zarr", every=2), max_steps=8, max_epochs=None)
+
+    def saved():
+        return pl.callbacks.ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=6, save_top_k=-1)
+
+    first = TrajectoryCallback(tmp_path / "s.zarr", every=2)
+    fit(Plain(torch.optim.SGD), saved(), first, max_steps=8, max_epochs=None)
     module = Plain(torch.optim.SGD)
     callback = TrajectoryCallback(tmp_path / "s.zarr", every=2, resume=True)
-    fit(module, callback, ckpt=tmp_path / "six.ckpt")
+    fit(module, saved(), callback, ckpt=tmp_path / "step=6.ckpt")
     found = callback.trajectory()
     assert found.step.values.tolist() == [0, 2, 4, 6, 8, 10, 12]
     np.testing.assert_array_equal(found.theta[:4], np.array(whole.rows)[:8:2])
@@ -246,10 +253,12 @@ def test_strategies_that_split_the_weights_are_refused(tmp_path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:multiprocessing.popen_fork")
 @pytest.mark.filterwarnings("ignore:.*barrier.*:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
 def test_of_two_processes_the_first_records(tmp_path):
     """Both have the same weights; the gradient is the mean of theirs."""
     callback = TrajectoryCallback(tmp_path / "s.zarr")
-    fit(Plain(torch.optim.SGD), callback, strategy="ddp_fork", devices=2, max_epochs=1)
+    loader = DataLoader(TensorDataset(*(torch.cat(parts) for parts in zip(*Batches(), strict=True))), batch_size=4)
+    fit(Plain(torch.optim.SGD), callback, loader=loader, strategy="ddp_fork", devices=2, max_epochs=1)
     found = callback.trajectory()
     assert found.step.values.tolist() == [0, 1, 2, 3]
     assert len(np.unique(found.theta.values, axis=0)) == 4

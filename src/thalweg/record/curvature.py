@@ -12,6 +12,7 @@ from torch import nn
 
 from thalweg.measures.tracking import SpectrumTracker, stability_threshold, words
 from thalweg.problem import ModuleProblem
+from thalweg.record.cadence import Every
 from thalweg.record.loggers.datasets import numbers
 from thalweg.record.loggers.sink import MetricSink
 from thalweg.record.watcher import Watcher
@@ -75,16 +76,16 @@ class CurvatureRecorder(Watcher):
         overwrite: bool = False,
         loggers: Iterable[MetricSink] = (),
     ) -> None:
-        super().__init__(study, name, overwrite, loggers)
+        super().__init__(study, name, overwrite, loggers=loggers)
         self.problem = problem
         self._tracker = SpectrumTracker(
             k, tol=tol, matrix=matrix, parameters=parameters, seed=seed, max_matvecs=max_matvecs, num_probes=num_probes
         )
 
     def attach(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 1, *, step: int | None = None
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, every: Every = 1, *, step: int | None = None
     ) -> Self:
-        """Measure now, and after every `every`-th `optimizer.step()`. The training loop stays as it is.
+        """Measure now, and after the steps that `every` says (see `Recorder.attach`). The loop stays as it is.
 
         `step` says how many updates the model has behind it, 0 by default.
         """
@@ -98,7 +99,7 @@ class CurvatureRecorder(Watcher):
             )
         self._check(model, optimizer, every)
         trained = sum(block.size for block in layout.blocks)
-        self._step = step or 0
+        self._step = int(step or 0)
         self._has_more = any(True for _ in model.buffers()) or sum(p.numel() for p in model.parameters()) > trained
         self._begin()
         return self
@@ -111,7 +112,7 @@ class CurvatureRecorder(Watcher):
             f"Top eigenvalues while {type(self._model).__name__} trains with {type(self._optimizer).__name__}",
             threshold_words=known,
             optimizer=type(self._optimizer).__name__,
-            every=self._every,
+            every=self._every.words,
             **provenance(**self.problem.provenance()),
         )
 

@@ -22,6 +22,7 @@ from typing import Any
 import xarray as xr
 from torch import nn
 
+from thalweg.record.cadence import Every
 from thalweg.record.loggers.sink import missing
 from thalweg.record.recorder import Recorder
 from thalweg.record.trainers import AnyRecorder, Losses, part_of, refuse_split
@@ -49,10 +50,11 @@ class RecorderCallback(TrainerCallback):
     The loss of a row is what the model returned, over accumulated batches: what the `Trainer` reports with
     `logging_steps=1`. It is unknown (nan) where the model returns none (`compute_loss_func`, label smoothing) and with
     `torch_compile` or `nn.DataParallel`; what a subclass's `compute_loss` adds is not in it; with several processes it
-    is that of process 0. Going on from a checkpoint, steps are counted on; give the `Recorder` `resume=True`.
+    is that of process 0. Going on from a checkpoint, steps are counted on; give the `Recorder` `resume=True`, and
+    a `CurvatureRecorder` another name.
     """
 
-    def __init__(self, recorder: AnyRecorder, *, every: Any = 1, part: str | None = None) -> None:
+    def __init__(self, recorder: AnyRecorder, *, every: Every = 1, part: str | None = None) -> None:
         self.recorder, self._every, self._part = recorder, every, part
         self._losses: Losses | None = None
         self._handles: list[Any] = []
@@ -110,11 +112,29 @@ class TrajectoryCallback(RecorderCallback):
     every, part
         As for `RecorderCallback`.
     **settings
-        As for `Recorder`: `loggers=`, `overwrite=`, ...
+        As for `Recorder`: `metrics=`, `loggers=`, `resume=`, ...
+
+    Examples
+    --------
+    >>> import tempfile, torch, transformers
+    >>> class Line(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.net = torch.nn.Linear(2, 1)
+    ...
+    ...     def forward(self, x, labels=None):
+    ...         return {"loss": (self.net(x) - labels).square().mean()}
+    >>> callback = TrajectoryCallback((folder := tempfile.mkdtemp()) + "/study.zarr", every=2)
+    >>> data = [{"x": torch.ones(2), "labels": torch.zeros(1)}] * 20
+    >>> args = transformers.TrainingArguments(folder, max_steps=5, use_cpu=True, report_to=[], save_strategy="no")
+    >>> done = transformers.Trainer(Line(), args, train_dataset=data, callbacks=[callback]).train()
+    {'train_runtime': ...}
+    >>> callback.trajectory().step.values
+    array([0, 2, 4, 5])
     """
 
     def __init__(
-        self, study: str | Path, name: str = "trajectory", *, every: Any = 1, part: str | None = None, **settings: Any
+        self, study: str | Path, name: str = "trajectory", *, every: Every = 1, part: str | None = None, **settings: Any
     ) -> None:
         super().__init__(Recorder(study, name, **settings), every=every, part=part)
 

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 import xarray as xr
 
+from thalweg.record.cadence import Every
 from thalweg.record.loggers.sink import missing
 from thalweg.record.recorder import Recorder
 from thalweg.record.trainers import AnyRecorder, Losses, part_of, refuse_split
@@ -58,10 +59,11 @@ class RecorderCallback(Callback):
     -----
     The loss of a row is what the update was made with: the mean over accumulated batches. In manual optimization it is
     that of the losses given to `manual_backward` since the last step of any optimizer; with LBFGS, the last evaluation.
-    Going on from a checkpoint (`ckpt_path=`), steps are counted on; give the `Recorder` `resume=True`.
+    Going on from a checkpoint (`ckpt_path=`), steps are counted on; give the `Recorder` `resume=True`, and a
+    `CurvatureRecorder` another name.
     """
 
-    def __init__(self, recorder: AnyRecorder, *, every: Any = 1, part: str | None = None, optimizer: int = 0) -> None:
+    def __init__(self, recorder: AnyRecorder, *, every: Every = 1, part: str | None = None, optimizer: int = 0) -> None:
         self.recorder, self._every, self._part, self._which = recorder, every, part, optimizer
         self._losses: Losses | None = None
         self._handles: list[Any] = []
@@ -141,7 +143,27 @@ class TrajectoryCallback(RecorderCallback):
     every, part, optimizer
         As for `RecorderCallback`.
     **settings
-        As for `Recorder`: `loggers=`, `overwrite=`, ...
+        As for `Recorder`: `metrics=`, `loggers=`, `resume=`, ...
+
+    Examples
+    --------
+    >>> import tempfile, torch, lightning.pytorch as pl
+    >>> class Line(pl.LightningModule):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.net = torch.nn.Linear(2, 1)
+    ...
+    ...     def training_step(self, batch):
+    ...         return self.net(batch).square().mean()
+    ...
+    ...     def configure_optimizers(self):
+    ...         return torch.optim.SGD(self.parameters(), lr=0.1)
+    >>> callback = TrajectoryCallback(tempfile.mkdtemp() + "/study.zarr", every=2)
+    >>> shown = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    >>> trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[callback], **dict.fromkeys(shown, False))
+    >>> trainer.fit(Line(), (torch.ones(4, 2) for _ in range(5)))
+    >>> callback.trajectory().step.values
+    array([0, 2, 4, 5])
     """
 
     def __init__(
@@ -149,7 +171,7 @@ class TrajectoryCallback(RecorderCallback):
         study: str | Path,
         name: str = "trajectory",
         *,
-        every: Any = 1,
+        every: Every = 1,
         part: str | None = None,
         optimizer: int = 0,
         **settings: Any,

@@ -19,6 +19,12 @@ class MlflowSink(Closing):
         Where the run is begun, and what it is called.
     run_id
         Or a run that is there already (Lightning's is `trainer.logger.run_id`).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with MlflowSink(f"sqlite:///{tempfile.mkdtemp()}/mlflow.db", run_name="first") as sink:
+    ...     sink.log(10, {"trajectory/loss": 0.5})
     """
 
     def __init__(

@@ -21,6 +21,12 @@ class WandbSink(Closing):
         A run that is open already (`wandb.run`; Lightning's is `trainer.logger.experiment`); by default one is begun.
     **settings
         For `wandb.init`: `project=`, `name=`, `dir=`; `mode="offline"` writes to disk only, for `wandb sync` later.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with WandbSink(project="valleys", mode="offline", dir=tempfile.mkdtemp()) as sink:
+    ...     sink.log(10, {"trajectory/loss": 0.5})
     """
 
     def __init__(self, run: Any = None, **settings: Any) -> None:
