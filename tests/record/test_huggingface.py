@@ -122,7 +122,7 @@ def losses_of(model, batch):
 @pytest.mark.parametrize("early", [False, True])
 def test_the_last_row_is_that_of_the_last_update_also_when_the_best_model_is_put_back(tmp_path, early):
     """At so large a rate the first checkpoint is the best."""
-    model, callback = Regression(), TrajectoryCallback(tmp_path / "s.zarr", every=4)
+    model, callback = Regression(), TrajectoryCallback(tmp_path / "s.zarr", every=5)
     settings = {"load_best_model_at_end": True, "eval_strategy": "epoch", "save_strategy": "epoch"}
     more = [EarlyStoppingCallback(1)] if early else []
     copies = []
@@ -140,7 +140,7 @@ def test_the_last_row_is_that_of_the_last_update_also_when_the_best_model_is_put
     steps = 12 if early else 18
     assert made.state.global_step == len(copies) == steps
     found = callback.trajectory()
-    assert found.step.values.tolist() == sorted({*range(0, steps, 4), steps})
+    assert found.step.values.tolist() == sorted({*range(0, steps, 5), steps})
     np.testing.assert_array_equal(found.theta[-1], copies[-1])
     assert not np.array_equal(flat(model), copies[-1])
 
