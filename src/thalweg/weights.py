@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -162,6 +162,31 @@ class Layout:
         """The flat vector that `module` holds now: a copy."""
         named = dict(module.named_parameters())
         return self.flatten({block.name: named[block.name].detach() for block in self.blocks})
+
+    def pieces(self, module: nn.Module, size: int) -> Iterator[Tensor]:
+        """The flat vector that `module` holds now, `size` entries at a time: copies on the CPU, never the whole.
+
+        Examples
+        --------
+        >>> model = nn.Linear(2, 1)
+        >>> [len(piece) for piece in Layout.of(model).pieces(model, 2)]
+        [2, 1]
+        """
+        left = self.num_weights
+        if left <= size:  # one copy from the device
+            yield self.parameters(module).cpu()
+            return
+        named = dict(module.named_parameters())
+        piece, filled = torch.empty(size, dtype=self.dtype), 0
+        for block in self.blocks:
+            for part in named[block.name].detach().reshape(-1).split(size):
+                while len(part):
+                    now = min(len(piece) - filled, len(part))
+                    piece[filled : filled + now] = part[:now]
+                    part, filled, left = part[now:], filled + now, left - now
+                    if filled == len(piece):
+                        yield piece
+                        piece, filled = torch.empty(min(size, left), dtype=self.dtype), 0
 
 
 def _cast(view: Tensor, block: torch.dtype, flat: torch.dtype) -> Tensor:

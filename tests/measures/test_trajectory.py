@@ -68,14 +68,15 @@ def test_components_are_orthonormal_and_point_the_way_of_the_path(seed, center):
     assert (found.score.values[-1] >= found.score.values[0]).all()
 
 
-@pytest.mark.parametrize("rows", [1, 3, 5])
+@pytest.mark.parametrize("columns", [1, 3, 7])
 @pytest.mark.parametrize("center", ["mean", "last"])
-def test_components_do_not_depend_on_how_many_rows_are_in_memory(monkeypatch, rows, center):
-    from thalweg.measures import trajectory as measure
+def test_components_do_not_depend_on_how_many_columns_are_in_memory(monkeypatch, columns, center):
+    from thalweg.measures import stripes
 
     theta = walk(4)
     whole = tw.principal_components(trajectory(theta), 3, center)
-    monkeypatch.setattr(measure, "_BLOCK_BYTES", rows * 8 * theta.shape[1])
+    monkeypatch.setattr(stripes, "READ_BYTES", columns * 8 * len(theta))
+    monkeypatch.setattr(stripes, "WORK_BYTES", 2 * 8 * len(theta))
     parts = tw.principal_components(trajectory(theta), 3, center)
     for name in whole.data_vars:
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-8, atol=1e-10)

@@ -1,28 +1,26 @@
 r"""What a training path looks like: its principal plane, and where it lies relative to any plane.
 
-Principal components come from the Gram matrix of the recorded weights (steps x steps), built from two blocks of rows at
-a time, so that a long run of a large network that stays on disk needs no more memory than that. The share of variance
-that they explain says little by itself: the path of a random walk in high dimensions gives $6/\pi^2 \approx 61\%$ for
-the first component (Antognini & Sohl-Dickstein 2018, arXiv:1806.08805).
+Principal components come from the Gram matrix of the recorded weights (steps x steps), summed over stripes of weights,
+so that a long run of a large network stays on disk. The share of variance that they explain says little by itself: the
+path of a random walk in high dimensions gives $6/\pi^2 \approx 61\%$ for the first component (Antognini &
+Sohl-Dickstein 2018, arXiv:1806.08805). `random_walk` tells what such a walk looks like beside a path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 
 from thalweg import schema
+from thalweg.measures.gram import Center, centred, check_center, gram
 from thalweg.measures.request import subspace_id
+from thalweg.measures.stripes import recorded_weights, stripes
 from thalweg.problem import Problem
 from thalweg.store import provenance
 from thalweg.subspaces import Box, Plane
-
-Center = Literal["mean", "last"]
-_BLOCK_BYTES = 2**28
 
 
 def principal_components(trajectory: xr.Dataset, num_components: int = 2, center: Center = "mean") -> xr.Dataset:
@@ -52,40 +50,62 @@ def principal_components(trajectory: xr.Dataset, num_components: int = 2, center
     ------
     ValueError
         Fewer different steps than components need, or non-finite weights (a run that diverged).
+
+    Notes
+    -----
+    Two passes over the weights. Memory: the result ($k + 1$ vectors in float64), half a gigabyte, and a matrix of
+    steps x steps; with more steps than weights, the recorded weights in float64.
     """
     if schema.check(trajectory).attrs["kind"] == "descent":
         return _of_descent(trajectory, num_components, center)
+    return schema.check(_of_trajectory(trajectory, num_components, center, np.float64))
+
+
+def _of_trajectory(trajectory: xr.Dataset, num_components: int, center: Center, dtype: Any) -> xr.Dataset:
     theta = trajectory["theta"]
-    num_steps = theta.sizes["step"]
+    num_steps, num_weights = theta.shape
     if not 1 <= num_components <= num_steps - 1:
         raise ValueError(
             f"{num_components} principal components need at least {num_components + 1} recorded steps; the trajectory "
             f"has {num_steps}."
         )
-    middle = _centre(theta, center)
-    eigenvalues, vectors = np.linalg.eigh(_gram(theta, middle))
-    order = np.argsort(eigenvalues)[::-1]
-    eigenvalues, vectors = np.clip(eigenvalues[order], 0.0, None), vectors[:, order]
-    if not eigenvalues[num_components - 1] > 1e-12 * max(eigenvalues[0], 1e-300):
+    check_center(center)
+    eigenvalues, weights = _by_rows(theta, center) if num_steps <= num_weights else _by_columns(theta, center)
+    few = num_components > num_weights
+    if few or not eigenvalues[num_components - 1] > 1e-12 * max(eigenvalues[0], 1e-300):
         raise ValueError(f"The trajectory moves in fewer than {num_components} directions; ask for fewer components.")
-    weights = vectors[:, :num_components] / np.sqrt(eigenvalues[:num_components])
-    components = np.zeros((num_components, theta.sizes["weight"]))
-    for rows in _blocks(theta):
-        components += weights[rows].T @ (_several(theta, rows) - middle)
-    scores = np.concatenate([(_several(theta, rows) - middle) @ components.T for rows in _blocks(theta)])
+    weights = weights[:, :num_components] / np.sqrt(eigenvalues[:num_components])
+    components = np.empty((num_components, num_weights), dtype)
+    mean, scores = np.empty(num_weights, dtype), np.zeros((num_steps, num_components))
+    for columns, block, middle in centred(theta, center):
+        found = weights.T @ block
+        components[:, columns], mean[columns] = found, middle
+        scores += block @ found.T
     signs = np.where(scores[-1] < scores[0], -1.0, 1.0)
-    components *= signs[:, None]
-    dataset = xr.Dataset(
+    components *= signs[:, None].astype(dtype)
+    return xr.Dataset(
         {
             "component": (("axis", "weight"), components),
-            "mean": ("weight", middle),
+            "mean": ("weight", mean),
             "explained_variance_ratio": ("axis", eigenvalues[:num_components] / eigenvalues.sum()),
             "score": (("step", "axis"), scores * signs),
         },
         {"step": trajectory["step"], "axis": np.arange(1, num_components + 1)},
         {"kind": "components", "center": center, **provenance()},
     )
-    return schema.check(dataset)
+
+
+def _by_rows(theta: xr.DataArray, center: Center) -> tuple[np.ndarray, np.ndarray]:
+    """Falling eigenvalues of the Gram matrix, and its vectors `(step, axis)`."""
+    eigenvalues, vectors = np.linalg.eigh(gram(theta, center))
+    return np.clip(eigenvalues[::-1], 0.0, None), vectors[:, ::-1]
+
+
+def _by_columns(theta: xr.DataArray, center: Center) -> tuple[np.ndarray, np.ndarray]:
+    """The same where weights are fewer than steps, from the singular values of what fits in memory."""
+    rows = np.concatenate([block for _, block, _ in centred(theta, center)], axis=1)
+    vectors, sizes, _ = np.linalg.svd(rows, full_matrices=False)
+    return sizes**2, vectors
 
 
 def _of_descent(descent: xr.Dataset, num_components: int, center: Center) -> xr.Dataset:
@@ -125,8 +145,11 @@ def principal_plane(trajectory: xr.Dataset, center: Center = "mean") -> Plane:
     `plane.info["explained_variance_ratio"]` tells how much of the path it holds; `plane.anchors` are the projected
     steps, so that `loss_surface(problem, plane)` covers the path.
     """
-    found = principal_components(trajectory, 2, center)
-    dtype = torch.as_tensor(trajectory["theta"][:1, :1].values).dtype
+    if schema.check(trajectory).attrs["kind"] == "descent":
+        found = _of_descent(trajectory, 2, center)
+    else:
+        found = _of_trajectory(trajectory, 2, center, trajectory["theta"].dtype)
+    dtype = torch.as_tensor(np.empty(0, trajectory["theta"].dtype)).dtype
     origin = torch.as_tensor(found["mean"].values).to(dtype)
     u, v = torch.as_tensor(found["component"].values).to(dtype)
     ratios = [round(float(r), 6) for r in found["explained_variance_ratio"]]
@@ -164,7 +187,7 @@ def project_trajectory(trajectory: xr.Dataset, plane: Box, problem: Problem | No
         if problem is not None:
             raise ValueError("A descent brings the losses of its iterates; project it without `problem`.")
         return _project_descent(trajectory, plane)
-    theta = trajectory["theta"]
+    theta = recorded_weights(trajectory, 1, "a path")
     steps = range(theta.sizes["step"])
     places = [plane.project(torch.as_tensor(_row(theta, k))) for k in steps]
     coords = np.stack([place.coords.cpu().numpy() for place in places])
@@ -202,48 +225,6 @@ def _project_descent(descent: xr.Dataset, plane: Box) -> xr.Dataset:
     positions["distance"] = (dims, place.distance.cpu().numpy(), about)
     found = descent.assign(positions)
     return schema.check(found.assign_attrs(coordinates=list(plane.dims), subspace_id=subspace_id(plane)))
-
-
-def _centre(theta: xr.DataArray, center: Center) -> np.ndarray:
-    """Mean of all rows or the last one, every row being finite."""
-    if center not in ("mean", "last"):
-        raise ValueError(f"center={center!r}; expected 'mean' or 'last'.")
-    total = np.zeros(theta.sizes["weight"])
-    for rows in _blocks(theta):
-        block = _several(theta, rows)
-        if not np.isfinite(block).all():
-            raise ValueError(
-                "The trajectory has non-finite weights: the run diverged. Take the steps before that: "
-                "`.isel(step=slice(k))`."
-            )
-        total += block.sum(axis=0)
-    num_steps = theta.sizes["step"]
-    return total / num_steps if center == "mean" else _row(theta, num_steps - 1)
-
-
-def _gram(theta: xr.DataArray, middle: np.ndarray) -> np.ndarray:
-    """Inner products of the rows less the centre, with two blocks of them in memory at a time."""
-    gram = np.zeros((theta.sizes["step"],) * 2)
-    blocks = list(_blocks(theta))
-    for k, rows in enumerate(blocks):
-        block = _several(theta, rows) - middle
-        gram[rows, rows] = block @ block.T
-        for others in blocks[:k]:
-            gram[rows, others] = block @ (_several(theta, others) - middle).T
-            gram[others, rows] = gram[rows, others].T
-    return gram
-
-
-def _blocks(theta: xr.DataArray) -> Iterator[slice]:
-    """Slices of rows that take at most `_BLOCK_BYTES` each (and at least one row)."""
-    num_steps = theta.sizes["step"]
-    size = max(1, _BLOCK_BYTES // (8 * max(1, theta.sizes["weight"])))
-    for start in range(0, num_steps, size):
-        yield slice(start, min(start + size, num_steps))
-
-
-def _several(theta: xr.DataArray, rows: slice) -> np.ndarray:
-    return np.asarray(theta[rows].values, dtype=np.float64)
 
 
 class _Rows:
@@ -284,6 +265,11 @@ def _row(theta: xr.DataArray, k: int) -> np.ndarray:
 
 
 def _length(theta: xr.DataArray) -> float:
-    """Length of the polygon through all recorded steps."""
-    steps = range(1, theta.sizes["step"])
-    return float(sum(np.linalg.norm(_row(theta, k) - _row(theta, k - 1)) for k in steps))
+    """Length of the polygon through all recorded steps; nan if it diverged."""
+    squares = np.zeros(theta.sizes["step"] - 1)
+    try:
+        for _, block in stripes(theta):
+            squares += np.square(np.diff(block, axis=0)).sum(axis=1)
+    except ValueError:
+        return float("nan")
+    return float(np.sqrt(squares).sum())

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from thalweg.problem.data import Batches
 from thalweg.problem.network import Network
 from thalweg.problem.tree import leaves
+from thalweg.weights import Layout
 
 
 def hash_tensor(*tensors: Tensor) -> str:
@@ -29,6 +30,11 @@ def hash_tensor(*tensors: Tensor) -> str:
 def hash_text(text: str) -> str:
     """Short hash of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def layout_hash(layout: Layout) -> str:
+    """Short hash of the parameters' names and shapes: by what a trajectory knows its network."""
+    return hash_text(repr([(block.name, tuple(block.shape)) for block in layout.blocks]))
 
 
 def frozen_state(network: Network) -> str:

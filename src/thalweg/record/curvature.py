@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +12,9 @@ from torch import nn
 
 from thalweg.measures.tracking import SpectrumTracker, stability_threshold, words
 from thalweg.problem import ModuleProblem
+from thalweg.record.cadence import Every
+from thalweg.record.loggers.datasets import numbers
+from thalweg.record.loggers.sink import MetricSink
 from thalweg.record.watcher import Watcher
 from thalweg.store import provenance, save
 from thalweg.weights import Layout
@@ -38,6 +41,8 @@ class CurvatureRecorder(Watcher):
         With so many random vectors the density of all eigenvalues too, as in `track_spectrum`.
     overwrite
         Replace a result of that name; refused otherwise.
+    loggers
+        Where eigenvalues, threshold and other numbers of each measurement go too, as for `Recorder`.
 
     Examples
     --------
@@ -69,15 +74,21 @@ class CurvatureRecorder(Watcher):
         max_matvecs: int | None = None,
         num_probes: int = 0,
         overwrite: bool = False,
+        loggers: Iterable[MetricSink] = (),
     ) -> None:
-        super().__init__(study, name, overwrite)
+        super().__init__(study, name, overwrite, loggers=loggers)
         self.problem = problem
         self._tracker = SpectrumTracker(
             k, tol=tol, matrix=matrix, parameters=parameters, seed=seed, max_matvecs=max_matvecs, num_probes=num_probes
         )
 
-    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, every: int = 1) -> Self:
-        """Measure now, and after every `every`-th `optimizer.step()`. The training loop stays as it is."""
+    def attach(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, every: Every = 1, *, step: int | None = None
+    ) -> Self:
+        """Measure now, and after the steps that `every` says (see `Recorder.attach`). The loop stays as it is.
+
+        `step` says how many updates the model has behind it, 0 by default.
+        """
         layout = Layout.of(model)
         own = [(block.name, block.shape) for block in self.problem.layout.blocks]
         if [(block.name, block.shape) for block in layout.blocks] != own:
@@ -88,6 +99,7 @@ class CurvatureRecorder(Watcher):
             )
         self._check(model, optimizer, every)
         trained = sum(block.size for block in layout.blocks)
+        self._step = int(step or 0)
         self._has_more = any(True for _ in model.buffers()) or sum(p.numel() for p in model.parameters()) > trained
         self._begin()
         return self
@@ -100,18 +112,20 @@ class CurvatureRecorder(Watcher):
             f"Top eigenvalues while {type(self._model).__name__} trains with {type(self._optimizer).__name__}",
             threshold_words=known,
             optimizer=type(self._optimizer).__name__,
-            every=self._every,
+            every=self._every.words,
             **provenance(**self.problem.provenance()),
         )
 
-    def _record(self) -> None:
+    def _record(self) -> Mapping[str, float]:
         rate = float(self._rate)
         momentum, nesterov = _momentum(self._optimizer)
         threshold = stability_threshold(rate, momentum, nesterov) if momentum is not None else float("nan")
         theta = self.problem.layout.parameters(self._model).to(self.problem.theta)
         here = self.problem.with_state(self._model.state_dict()) if self._has_more else self.problem
         self._tracker.add(self._step, here, theta, rate, threshold)
-        save(self.spectrum(), self.study, self.name, overwrite=True)
+        found = self.spectrum()
+        save(found, self.study, self.name, overwrite=True)
+        return {name: float(column[-1]) for name, column in numbers(found).items()}
 
 
 def _momentum(optimizer: torch.optim.Optimizer) -> tuple[float | None, bool]:

@@ -2,5 +2,16 @@
 
 from thalweg.store.grid import Grid, StoredGrid, StoreMismatchError
 from thalweg.store.study import load, open_study, provenance, results, save
+from thalweg.store.trajectory import StoredTrajectory
 
-__all__ = ["Grid", "StoreMismatchError", "StoredGrid", "load", "open_study", "provenance", "results", "save"]
+__all__ = [
+    "Grid",
+    "StoreMismatchError",
+    "StoredGrid",
+    "StoredTrajectory",
+    "load",
+    "open_study",
+    "provenance",
+    "results",
+    "save",
+]

@@ -16,6 +16,7 @@ import xarray as xr
 import zarr
 
 from thalweg import schema
+from thalweg.store.trajectory import recorded
 from thalweg.store.tree import (
     attrs_of,
     clean,
@@ -158,12 +159,14 @@ def _recorded(group: zarr.Group, study: str | Path, name: str) -> xr.Dataset:
     Weights of more than a gigabyte stay on disk and are read as they are used.
     """
     arrays: dict[str, Any] = dict(group.arrays())
-    rows = int((arrays["step"][:] >= 0).sum())
-    if len({array.shape[0] for array in arrays.values()}) == 1:
-        dataset = xr.open_zarr(str(study), group=name, consolidated=False, chunks=None).isel(step=slice(rows))
-        return dataset if dataset["theta"].nbytes > _LAZY_BYTES else dataset.load()
-    variables = {key: (array.metadata.dimension_names, array[:rows]) for key, array in arrays.items()}
-    return xr.Dataset(variables, attrs=dict(group.attrs)).set_coords("step")
+    rows = len(recorded(arrays["step"][:]))
+    apart = [key for key, array in arrays.items() if array.shape[0] != arrays["theta"].shape[0]]
+    dataset = xr.open_zarr(str(study), group=name, consolidated=False, chunks=None, drop_variables=apart)
+    dataset = dataset.isel(step=slice(rows))
+    for key in apart:
+        dataset[key] = (arrays[key].metadata.dimension_names, arrays[key][:rows])
+    dataset = dataset.set_coords("step")
+    return dataset if dataset["theta"].nbytes > _LAZY_BYTES else dataset.load()
 
 
 def _kind(study: Path, name: str) -> str:

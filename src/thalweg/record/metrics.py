@@ -1,0 +1,67 @@
+"""Numbers told of a model while it trains, without a trace in the training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from thalweg.store.trajectory import OWN
+
+Metric = Callable[[nn.Module], Any]
+
+
+def check_names(names: Iterable[str], taken: Iterable[str] = ()) -> None:
+    """Refuse names that a trajectory uses itself, that are taken, or that cannot be stored."""
+    for name in names:
+        if name in OWN:
+            raise ValueError(f"A trajectory has its own `{name}`; call the metric something else (`train_{name}`).")
+        if name in taken:
+            raise ValueError(f"`{name}` is one of the metrics that the recorder computes; tell it under another name.")
+        if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError(f"{name!r} is no name for a metric; use letters, digits, . - and _ (not first).")
+
+
+def evaluate(metrics: Mapping[str, Metric], model: nn.Module) -> dict[str, float]:
+    """Each metric of the model as it is: in its mode, without gradients, and leaving nothing changed."""
+    if not metrics:
+        return {}
+    with _untouched(model), torch.no_grad():
+        return {name: number(metric(model), name) for name, metric in metrics.items()}
+
+
+def number(value: Any, name: str) -> float:
+    """One number out of what a metric returned or a loop told."""
+    try:
+        return float(one(value, name) if isinstance(value, Tensor) else value)
+    except TypeError as error:
+        raise ValueError(f"`{name}` is {value!r}; expected one number.") from error
+
+
+def one(value: Tensor, name: str) -> Tensor:
+    """A tensor of one entry; it is not read."""
+    if value.numel() != 1:
+        raise ValueError(f"`{name}` is a tensor of shape {tuple(value.shape)}; expected one number. Take its mean?")
+    return value
+
+
+@contextmanager
+def _untouched(model: nn.Module) -> Iterator[None]:
+    """Put back modes, buffers (running statistics) and random numbers."""
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in model.buffers()]
+    devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
+    with torch.random.fork_rng(devices=devices):
+        try:
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+            with torch.no_grad():
+                for buffer, version, kept in buffers:
+                    if buffer._version != version:
+                        buffer.copy_(kept)
