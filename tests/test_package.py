@@ -22,6 +22,8 @@ NAMES = {
     *("CurvatureRecorder", "adam_preconditioner", "curvature_map", "diagonal", "eigen_line", "eigen_plane"),
     *("num_outliers", "overlap", "sharpness", "spectral_density", "stability_threshold", "top_eigenpairs"),
     *("trace", "track_spectrum", "worst_case_sharpness"),
+    *("average_weights", "components_by_length", "greedy_soup", "motion", "moving_average", "random_walk"),
+    *("read_trajectory", "soup"),
 }
 
 

@@ -24,6 +24,9 @@ class Watcher:
         One of that name is gone on with.
     """
 
+    _going_on = ""
+    """How a result that is there can be gone on with."""
+
     def __init__(self, study: str | Path, name: str, overwrite: bool, resume: bool = False) -> None:
         if overwrite and resume:
             raise ValueError("overwrite=True erases what is there, resume=True goes on with it; choose one.")
@@ -57,7 +60,7 @@ class Watcher:
         if self._recorded >= 0:
             raise RuntimeError(
                 f"This recorder has written its result `{self.name}` and is closed. For a further phase of training "
-                f'make another: {type(self).__name__}(..., name="...").'
+                f'make another: {type(self).__name__}(..., name="..."){self._going_on}.'
             )
         cadence = Cadence(every)
         if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -89,7 +92,8 @@ class Watcher:
         refuse_nested(self.study, self.name)
         if self._exists() and not (self._overwrite or self._resume):
             raise FileExistsError(
-                f"{self.study} already holds a result `{self.name}`. Pass overwrite=True, or another name."
+                f"{self.study} already holds a result `{self.name}`. Pass overwrite=True, or another name"
+                f"{self._going_on}."
             )
 
     def _exists(self) -> bool:
