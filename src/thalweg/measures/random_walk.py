@@ -59,7 +59,7 @@ def random_walk(
     Notes
     -----
     One pass over the weights, with memory as in `principal_components` but without its vectors; each walk of $n$
-    points costs $O(n^3)$, a tenth of a second for a thousand.
+    points costs $O(n^3)$, about a quarter of a second for a thousand.
 
     Examples
     --------
