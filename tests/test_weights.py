@@ -207,3 +207,20 @@ class RMSNorm2d(nn.Module):
 )
 def test_kinds(module, kinds):
     assert [block.kind for block in Layout.of(module).blocks] == kinds
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 20, 21, 22, 100])
+def test_pieces_end_to_end_are_the_flat_vector(size):
+    """Whatever their length: shorter than parameters, longer, or the whole; also of transposed and frozen ones."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    model[0].weight = nn.Parameter(torch.randn(3, 4).T)
+    model[0].bias.requires_grad_(False)
+    layout = Layout.of(model)
+    pieces = list(layout.pieces(model, size))
+    assert [len(piece) for piece in pieces[:-1]] == [size] * (len(pieces) - 1)
+    assert torch.equal(torch.cat(pieces), layout.parameters(model))
+    kept = torch.cat(pieces)
+    with torch.no_grad():
+        model[1].weight.zero_()
+    assert torch.equal(torch.cat(pieces), kept), "copies"

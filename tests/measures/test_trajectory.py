@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-import xarray as xr
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
@@ -11,27 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import thalweg as tw
+from tests.measures.paths import trajectory, walk
 
 FEW = settings(max_examples=30, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
-
-
-def trajectory(theta):
-    theta = np.asarray(theta)
-    steps = np.arange(len(theta)) * 10
-    return xr.Dataset(
-        {
-            "theta": (("step", "weight"), theta),
-            "loss": ("step", np.full(len(theta), np.nan)),
-            "learning_rate": ("step", np.full(len(theta), 0.1)),
-        },
-        {"step": steps},
-        {"kind": "trajectory"},
-    )
-
-
-def walk(seed, num_steps=12, num_weights=30):
-    return np.random.default_rng(seed).normal(size=(num_steps, num_weights)).cumsum(0)
 
 
 @FEW
@@ -82,6 +65,34 @@ def test_components_do_not_depend_on_how_many_columns_are_in_memory(monkeypatch,
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-8, atol=1e-10)
 
 
+def test_a_trajectory_that_stays_on_disk_has_the_components_of_one_in_memory(tmp_path, monkeypatch):
+    from thalweg.measures import stripes
+    from thalweg.store import study
+
+    model = nn.Linear(50, 40)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with tw.Recorder(tmp_path / "s.zarr").attach(model, optimizer) as recorder:
+        for _ in range(6):
+            optimizer.zero_grad()
+            model(torch.randn(4, 50)).square().mean().backward()
+            optimizer.step()
+    whole = recorder.trajectory()
+    monkeypatch.setattr(study, "_LAZY_BYTES", 0)
+    monkeypatch.setattr(stripes, "READ_BYTES", 300 * 4 * 7)
+    lazy = recorder.trajectory()
+    assert not lazy.theta.variable._in_memory
+    for ask in (tw.principal_components, tw.motion, lambda run: tw.random_walk(run, 2, num_walks=2)):
+        a, b = ask(lazy), ask(whole)
+        for name in a.data_vars:
+            np.testing.assert_allclose(a[name], b[name], rtol=1e-6, atol=1e-7)
+    assert not lazy.theta.variable._in_memory
+    arrays = zarr.open_group(str(tmp_path / "s.zarr"), path="trajectory", mode="r+")
+    arrays["theta"].resize((2000, 2040))
+    again = recorder.trajectory()
+    assert not again.theta.variable._in_memory, "killed while it made room: still not read whole"
+    np.testing.assert_array_equal(again.theta, whole.theta)
+
+
 def test_all_components_explain_all_the_variance():
     found = tw.principal_components(trajectory(walk(0, num_steps=6)), 5)
     np.testing.assert_allclose(found.explained_variance_ratio.sum(), 1.0, rtol=1e-12)
@@ -128,7 +139,7 @@ def test_projections_and_distances_are_those_of_least_squares(seed, dim):
         coords, *_ = np.linalg.lstsq(D.T, row - origin, rcond=None)
         np.testing.assert_allclose([path[d].values[k] for d in path.attrs["coordinates"]], coords, atol=1e-7)
         np.testing.assert_allclose(path.distance.values[k], np.linalg.norm(row - origin - coords @ D), atol=1e-7)
-    np.testing.assert_array_equal(path.step, np.arange(5) * 10)
+    np.testing.assert_array_equal(path.step, np.arange(5))
 
 
 def test_the_length_is_that_of_the_polygon_through_the_steps():

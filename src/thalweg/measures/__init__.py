@@ -2,6 +2,9 @@
 
 from thalweg.measures.along import loss_along, loss_barrier
 from thalweg.measures.approximation import linear_approximation
+from thalweg.measures.averages import Soup, average_weights, greedy_soup, moving_average, soup
+from thalweg.measures.by_length import components_by_length
+from thalweg.measures.checkpoints import read_trajectory
 from thalweg.measures.connectivity import Connection, connect, read_curve
 from thalweg.measures.course import course, curve_plane
 from thalweg.measures.critical_points import below, critical_points, gradient_field
@@ -10,8 +13,10 @@ from thalweg.measures.density import spectral_density
 from thalweg.measures.descent import descend
 from thalweg.measures.eigen import eigen_line, eigen_plane
 from thalweg.measures.fit import model_fit
+from thalweg.measures.motion import motion
 from thalweg.measures.outcomes import outcomes
 from thalweg.measures.outliers import num_outliers, overlap
+from thalweg.measures.random_walk import random_walk
 from thalweg.measures.risk import risk
 from thalweg.measures.sharpness import adam_preconditioner, sharpness
 from thalweg.measures.spectrum import top_eigenpairs
@@ -23,9 +28,12 @@ from thalweg.measures.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
     "Connection",
+    "Soup",
     "WorstCase",
     "adam_preconditioner",
+    "average_weights",
     "below",
+    "components_by_length",
     "connect",
     "course",
     "critical_points",
@@ -38,20 +46,26 @@ __all__ = [
     "eigen_line",
     "eigen_plane",
     "gradient_field",
+    "greedy_soup",
     "linear_approximation",
     "loss_along",
     "loss_barrier",
     "loss_surface",
     "model_fit",
+    "motion",
+    "moving_average",
     "num_outliers",
     "outcomes",
     "overlap",
     "principal_components",
     "principal_plane",
     "project_trajectory",
+    "random_walk",
     "read_curve",
+    "read_trajectory",
     "risk",
     "sharpness",
+    "soup",
     "spectral_density",
     "stability_threshold",
     "top_eigenpairs",

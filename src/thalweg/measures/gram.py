@@ -1,7 +1,7 @@
 r"""Principal components of many weights and few steps, or the other way round: the numbers, without the vectors.
 
-With $W$ the weights of $T$ steps less the centre, $W W^\top = Q \Lambda Q^\top$ is `(steps, steps)`, summed over stripes
-of columns. Where there are more steps than weights the smaller side is taken.
+With $W$ the weights of $T$ steps less the centre, $W W^\top = Q \Lambda Q^\top$ is `(steps, steps)`, summed over
+stripes of columns. Where there are more steps than weights the smaller side is taken.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from thalweg import schema
 
 READ_BYTES = 2**28
 """What is read at a time."""
-WORK_BYTES = 2**26
-"""What is widened to float64 at a time."""
+WORK_BYTES = 2**22
+"""What is widened to float64 at a time: what stays in a processor's cache."""
 
 
 def recorded_weights(trajectory: xr.Dataset, least: int, what: str) -> xr.DataArray:
@@ -43,22 +43,33 @@ def recorded_weights(trajectory: xr.Dataset, least: int, what: str) -> xr.DataAr
     return theta
 
 
-def stripes(theta: xr.DataArray) -> Iterator[tuple[slice, np.ndarray]]:
+def rising_steps(trajectory: xr.Dataset) -> np.ndarray:
+    """The updates at which rows were recorded; refused if they do not rise."""
+    steps = trajectory["step"].values.astype(float)
+    if not (np.diff(steps) > 0).all():
+        raise ValueError(
+            "The recorded steps do not rise, so they are no times along a path. Give the rows their numbers of "
+            "updates: `trajectory.assign_coords(step=...)`."
+        )
+    return steps
+
+
+def stripes(theta: xr.DataArray, *, finite: bool = True) -> Iterator[tuple[slice, np.ndarray]]:
     """Columns and their values at all steps: copies in float64, `(step, some weights)`.
 
     Raises
     ------
     ValueError
-        At weights that are not finite: the run diverged.
+        At weights that are not finite (the run diverged), unless `finite` is not asked for.
     """
     num_steps, num_weights = theta.shape
-    wide = _width(num_steps * theta.dtype.itemsize, _chunk(theta), num_weights)
+    fitting = max(1, READ_BYTES // max(1, num_steps * theta.dtype.itemsize))
     narrow = max(1, WORK_BYTES // (8 * max(1, num_steps)))
-    for left in range(0, num_weights, wide):
-        read = theta[:, left : left + wide].values
+    for left, right in _cuts(num_weights, _chunk(theta), fitting):
+        read = theta[:, left:right].values
         for start in range(0, read.shape[1], narrow):
             block = np.array(read[:, start : start + narrow], dtype=np.float64)
-            if not np.isfinite(block).all():
+            if finite and not np.isfinite(block).all():
                 raise ValueError(
                     "The trajectory has non-finite weights: the run diverged. Take the steps before that: "
                     "`.isel(step=slice(k))`."
@@ -67,19 +78,20 @@ def stripes(theta: xr.DataArray) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 def combine(theta: xr.DataArray, coefficients: np.ndarray) -> np.ndarray:
-    """Sums of rows with these coefficients `(..., step)`, `(..., weight)`, float64."""
-    total = np.empty((*coefficients.shape[:-1], theta.sizes["weight"]))
+    """Sum of the rows with these coefficients `(step,)`: taken in float64, told in their dtype."""
+    total = np.empty(theta.sizes["weight"], theta.dtype)
     for columns, block in stripes(theta):
-        total[..., columns] = coefficients @ block
+        total[columns] = coefficients @ block
     return total
 
 
-def _width(bytes_per_column: int, chunk: int, num_weights: int) -> int:
-    """Columns to read at a time: whole chunks if possible, else equal parts of one."""
-    fitting = max(1, READ_BYTES // max(1, bytes_per_column))
-    if fitting >= num_weights:
-        return max(1, num_weights)
-    return fitting // chunk * chunk if fitting >= chunk else -(-chunk // -(-chunk // fitting))
+def _cuts(num_weights: int, chunk: int, fitting: int) -> Iterator[tuple[int, int]]:
+    """Columns to read at a time: whole chunks if that many fit, else parts of one chunk."""
+    stride = min(max(fitting // chunk, 1) * chunk, num_weights)
+    for start in range(0, num_weights, max(1, stride)):
+        end = min(start + stride, num_weights)
+        for left in range(start, end, fitting):
+            yield left, min(left + fitting, end)
 
 
 def _chunk(theta: xr.DataArray) -> int:

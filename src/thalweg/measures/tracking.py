@@ -265,6 +265,8 @@ def track_spectrum(
             f"The trajectory has {trajectory.sizes['weight']} weights, the problem {problem.num_weights}; they belong "
             "to different models."
         )
+    if not trajectory.sizes["step"]:
+        raise ValueError("The trajectory is empty; a spectrum is tracked along one recorded step at least.")
     if isinstance(every, bool) or not isinstance(every, (int, np.integer)) or every < 1:
         raise ValueError(f"every={every!r}; expected a whole number from 1.")
     plain = trajectory.attrs.get("optimizer", "SGD") == "SGD" and not trajectory.attrs.get("dampening", 0)

@@ -265,11 +265,9 @@ def _row(theta: xr.DataArray, k: int) -> np.ndarray:
 
 
 def _length(theta: xr.DataArray) -> float:
-    """Length of the polygon through all recorded steps; nan if it diverged."""
+    """Length of the polygon through all recorded steps; not finite if the run diverged."""
     squares = np.zeros(theta.sizes["step"] - 1)
-    try:
-        for _, block in stripes(theta):
+    with np.errstate(invalid="ignore", over="ignore"):
+        for _, block in stripes(theta, finite=False):
             squares += np.square(np.diff(block, axis=0)).sum(axis=1)
-    except ValueError:
-        return float("nan")
     return float(np.sqrt(squares).sum())

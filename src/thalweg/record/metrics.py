@@ -53,7 +53,7 @@ def one(value: Tensor, name: str) -> Tensor:
 def _untouched(model: nn.Module) -> Iterator[None]:
     """Put back modes, buffers (running statistics) and random numbers."""
     modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in model.buffers()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     with torch.random.fork_rng(devices=devices):
         try:
@@ -62,6 +62,6 @@ def _untouched(model: nn.Module) -> Iterator[None]:
             for module, mode in modes:
                 module.training = mode
             with torch.no_grad():
-                for buffer, version, kept in buffers:
-                    if buffer._version != version:
+                for buffer, kept in buffers:
+                    if not torch.equal(buffer, kept):  # batch normalisation moves them without counting it
                         buffer.copy_(kept)

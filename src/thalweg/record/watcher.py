@@ -28,6 +28,9 @@ class Watcher:
         Where the numbers of each row go too.
     """
 
+    _going_on = ""
+    """How a result that is there can be gone on with."""
+
     def __init__(
         self,
         study: str | Path,
@@ -74,7 +77,7 @@ class Watcher:
         if self._recorded >= 0:
             raise RuntimeError(
                 f"This recorder has written its result `{self.name}` and is closed. For a further phase of training "
-                f'make another: {type(self).__name__}(..., name="...").'
+                f'make another: {type(self).__name__}(..., name="..."){self._going_on}.'
             )
         cadence = Cadence(every)
         if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -108,7 +111,8 @@ class Watcher:
         refuse_nested(self.study, self.name)
         if self._exists() and not (self._overwrite or self._resume):
             raise FileExistsError(
-                f"{self.study} already holds a result `{self.name}`. Pass overwrite=True, or another name."
+                f"{self.study} already holds a result `{self.name}`. Pass overwrite=True, or another name"
+                f"{self._going_on}."
             )
 
     def _exists(self) -> bool:

@@ -80,7 +80,7 @@ def save(dataset: xr.Dataset, study: str | Path, name: str | None = None, *, ove
     draft, retired = drafts(study, name)
     try:
         _with_free_strings(without_bookkeeping(dataset)).to_zarr(draft, mode="w", consolidated=False)
-        _put(draft, target, retired)
+        put(draft, target, retired)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return study
@@ -191,7 +191,7 @@ def _known_kind(study: Path, name: str) -> str:
     return attrs["kind"]
 
 
-def _put(draft: Path, target: Path, retired: Path) -> None:
+def put(draft: Path, target: Path, retired: Path) -> None:
     """Move a draft to its place; if that fails, what was there stays."""
     if not target.exists():
         os.rename(draft, target)

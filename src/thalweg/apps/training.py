@@ -1,0 +1,80 @@
+"""A training run seen whole: its principal plane, how it moved, and what a random walk would have looked like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import xarray as xr
+
+from thalweg.measures import (
+    components_by_length,
+    loss_surface,
+    motion,
+    principal_plane,
+    project_trajectory,
+    random_walk,
+)
+from thalweg.problem import Problem
+from thalweg.store import save
+
+_LENGTHS = 8
+
+
+def training(
+    problem: Problem,
+    trajectory: xr.Dataset,
+    study: str | Path,
+    name: str = "principal",
+    *,
+    points: int = 51,
+    adaptive: float | None = 0.01,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+) -> xr.Dataset:
+    """Measure the plane that a run moves in most, and hold the run against random walks.
+
+    Writes `surface/NAME` and `path/NAME`, `motion/NAME`, `random_walk/NAME` and, of runs long enough,
+    `components_by_length/NAME`.
+
+    Parameters
+    ----------
+    problem
+        The problem that was trained.
+    trajectory
+        Kind `trajectory`.
+    study, name
+        Where to.
+    points, adaptive
+        Of the surface, as for `loss_surface`.
+    seed
+        Of the simulated walks.
+    say
+        Told what is being done.
+
+    Returns
+    -------
+    Dataset
+        The path on its principal plane.
+    """
+    say("Measuring the principal plane of the training path ...")
+    plane = principal_plane(trajectory)
+    surface = loss_surface(problem, plane, points=points, adaptive=adaptive, store=study, name=f"surface/{name}")
+    path = project_trajectory(trajectory, plane, problem)
+    save(path, study, f"path/{name}", overwrite=True)
+    walk = random_walk(trajectory, seed=seed)
+    save(walk, study, f"random_walk/{name}", overwrite=True)
+    save(motion(trajectory), study, f"motion/{name}", overwrite=True)
+    steps = trajectory.sizes["step"]
+    if steps >= 2 * _LENGTHS:
+        lengths = sorted({max(4, round(steps * (k + 1) / _LENGTHS)) for k in range(_LENGTHS)})
+        found = components_by_length(trajectory, lengths)
+        save(found, study, f"components_by_length/{name}", overwrite=True)
+    first, second = plane.info["explained_variance_ratio"]
+    theory = walk["theory"].values
+    say(
+        f"  {surface.attrs.get('num_evaluated', points**2)} of {points**2:,} points "
+        f"evaluated; the plane holds {first + second:.1%} of the path's variance (a random walk's: "
+        f"{theory[:2].sum():.1%})"
+    )
+    return path
