@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thalweg.cli import connect, demo, spectrum, study, surface
+from thalweg.cli import connect, demo, spectrum, study, surface, trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,5 +14,13 @@ app = typer.Typer(
     "Start with `thalweg demo`. For your own network write a function that returns a `thalweg.ModuleProblem`, and "
     "point `thalweg surface` at it: `thalweg surface my_module:make_problem`.",
 )
-for verb in (demo.demo, surface.surface, spectrum.spectrum, connect.connect, study.show, study.export):
+for verb in (
+    demo.demo,
+    surface.surface,
+    spectrum.spectrum,
+    connect.connect,
+    trajectory.trajectory,
+    study.show,
+    study.export,
+):
     app.command()(verb)

@@ -41,10 +41,14 @@ def trajectory(
         from thalweg.apps.target import make_problem
         from thalweg.apps.training import training
         from thalweg.measures import read_trajectory
-        from thalweg.store import load
+        from thalweg.store import load, results
 
         problem, study = make_problem(target, device=device), store.expanduser()
         if checkpoints is not None:
+            if study.exists() and run in results(study):
+                raise FileExistsError(
+                    f"{store} already holds {run}. Leave out --checkpoints to look at it, or choose another --run."
+                )
             recorded = read_trajectory(checkpoints, problem, pattern=pattern, study=study, name=run)
             out.print(escape(f"{recorded.sizes['step']} checkpoints were read into {store} as {run}."))
         else:
