@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from thalweg.measures import (
@@ -19,6 +20,7 @@ from thalweg.problem import Problem
 from thalweg.store import save
 
 _LENGTHS = 8
+_WORK = 2e9  # a walk costs the cube of its length; about ten seconds
 
 
 def training(
@@ -62,10 +64,10 @@ def training(
     surface = loss_surface(problem, plane, points=points, adaptive=adaptive, store=study, name=f"surface/{name}")
     path = project_trajectory(trajectory, plane, problem)
     save(path, study, f"path/{name}", overwrite=True)
-    walk = random_walk(trajectory, seed=seed)
+    steps = trajectory.sizes["step"]
+    walk = random_walk(trajectory, num_walks=int(np.clip(_WORK / steps**3, 10, 100)), seed=seed)
     save(walk, study, f"random_walk/{name}", overwrite=True)
     save(motion(trajectory), study, f"motion/{name}", overwrite=True)
-    steps = trajectory.sizes["step"]
     if steps >= 2 * _LENGTHS:
         lengths = sorted({max(4, round(steps * (k + 1) / _LENGTHS)) for k in range(_LENGTHS)})
         found = components_by_length(trajectory, lengths)
