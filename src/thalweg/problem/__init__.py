@@ -3,11 +3,13 @@
 from thalweg.problem.checkpoint import fits, load_weights, read_state
 from thalweg.problem.criterion import accuracy
 from thalweg.problem.engine import Plan, Points
+from thalweg.problem.examples import Diverged
 from thalweg.problem.function import FunctionProblem
 from thalweg.problem.module import ModuleProblem
 from thalweg.problem.protocol import Measurement, Problem
 
 __all__ = [
+    "Diverged",
     "FunctionProblem",
     "Measurement",
     "ModuleProblem",
