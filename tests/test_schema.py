@@ -200,7 +200,78 @@ def components_by_length():
     return found.assign(dict.fromkeys(("explained_variance_ratio", "theory"), (("length", "axis"), np.zeros((4, 2)))))
 
 
+def rows(dim="row", prefix=""):
+    return {prefix + "example": (dim, np.array([0, 0, 1, 1])), prefix + "output": (dim, np.array([0, 1, 0, 1]))}
+
+
+def tangent():
+    return xr.Dataset(
+        {
+            "singular_value": ("value", np.ones(3)),
+            "residual": ("value", np.zeros(3)),
+            "bound": ("value", np.zeros(3)),
+            "principal_feature": (("row", "value"), np.zeros((4, 3))),
+            "right_vector": (("value", "weight"), np.zeros((3, 6))),
+            **{name: ("row", np.zeros(4)) for name in ("x", "prediction", "target")},
+        },
+        {"value": [1, 2, 3], "row": np.arange(4), **rows()},
+        {"kind": "tangent", "method": "exact", "rank": 3},
+    )
+
+
+def kernel(part="full"):
+    dims, shape = (("layer",), (2,)) if part == "layer" else ((), ())
+    return xr.Dataset(
+        {"kernel": ((*dims, "row", "column"), np.zeros((*shape, 4, 4)))},
+        {**rows(), **rows("column", "column_"), **({"layer": ["0", "2"]} if dims else {})},
+        {"kind": "kernel", "part": part},
+    )
+
+
+def initializations():
+    by_layer = ("gradient_norm", "activation_mean", "activation_std", "dead")
+    return xr.Dataset(
+        {
+            **{name: (("scheme", "layer"), np.zeros((2, 3))) for name in by_layer},
+            "singular_value": (("scheme", "state", "value"), np.ones((2, 2, 4))),
+            "loss": (("scheme", "step"), np.ones((2, 5))),
+            "final_loss": ("scheme", np.array([0.1, np.nan])),
+            "diverged_at": ("scheme", np.array([-1, 3])),
+        },
+        {
+            "scheme": ["he", "uniform(3)"],
+            "layer": ["0", "2", "4"],
+            "state": ["initial", "trained"],
+            "value": np.arange(1, 5),
+            "step": np.arange(5),
+        },
+        {"kind": "initializations"},
+    )
+
+
+def gradients():
+    return xr.Dataset(
+        {
+            "norm": ("layer", np.ones(2)),
+            "example_norm": ("example", np.ones(3)),
+            "cosine": (("example", "other"), np.eye(3)),
+        },
+        {"layer": ["0", "2"], "example": np.arange(3)},
+        {"kind": "gradients", "noise_scale": 1.0, "noise_scale_standard_error": 0.1},
+    )
+
+
+def lazy():
+    names = ("distance", "error", "loss", "linear_loss", "kernel_alignment", "apart", "trained_loss")
+    return xr.Dataset({name: ("step", np.zeros(4)) for name in names}, {"step": np.arange(4)}, {"kind": "lazy"})
+
+
 WELL_FORMED = {
+    "tangent": tangent,
+    "kernel": kernel,
+    "initializations": initializations,
+    "gradients": gradients,
+    "lazy": lazy,
     "connection": connection,
     "barrier": barrier,
     "course": course,
@@ -240,6 +311,27 @@ def with_attr(ds, key, value, variable=None):
 
 
 MALFORMED = {
+    "tangent without residuals": (lambda: tangent().drop_vars("residual"), "`residual`"),
+    "tangent whose rows are nobody's": (lambda: tangent().drop_vars("output"), "coordinate `output`"),
+    "features on their side": (
+        lambda: tangent().assign(principal_feature=(("value", "row"), np.zeros((3, 4)))),
+        "`principal_feature` has dims",
+    ),
+    "targets of examples": (lambda: tangent().assign(target=("value", np.zeros(3))), "`target` has dims"),
+    "kernel of an unknown part": (lambda: with_attr(kernel(), "part", "half"), "'half'; expected one of"),
+    "kernel of layers without layers": (lambda: with_attr(kernel(), "part", "layer"), "the dim `layer`"),
+    "layers of a whole kernel": (lambda: with_attr(kernel("layer"), "part", "full"), "the dim `layer`"),
+    "kernel of unknown layers": (lambda: kernel("layer").drop_vars("layer"), "coordinate `layer`"),
+    "kernel whose columns are nobody's": (lambda: kernel().drop_vars("column_example"), "coordinate `column_example`"),
+    "schemes without names": (lambda: initializations().drop_vars("scheme"), "coordinate `scheme`"),
+    "divergence that is no step": (
+        lambda: initializations().assign(diverged_at=("scheme", np.array([np.nan, 3.0]))),
+        "`diverged_at` holds steps",
+    ),
+    "gradients without noise scale": (lambda: without_attr(gradients(), "noise_scale"), "'noise_scale'"),
+    "gradients of nameless layers": (lambda: gradients().drop_vars("layer"), "coordinate `layer`"),
+    "lazy training without error": (lambda: lazy().drop_vars("error"), "`error`"),
+    "lazy training without steps": (lambda: lazy().drop_vars("step"), "coordinate `step`"),
     "connection by an unknown curve": (lambda: with_attr(connection(), "curve", "spline"), "'spline'.*polygonal"),
     "connection without nodes": (lambda: connection().drop_vars("theta"), "`theta`"),
     "barrier without names": (lambda: barrier().drop_vars("quantity"), "`quantity`"),
@@ -425,6 +517,10 @@ def test_what_is_optional_may_be_missing():
         spectral_density().drop_vars(["density_low", "density_high"]),
         estimate().drop_vars("sample"),
         estimate("diagonal"),
+        tangent().drop_vars(["bound", "right_vector", "x", "prediction", "target"]),
+        kernel("trace"),
+        kernel("layer"),
+        lazy().drop_vars(["kernel_alignment", "apart", "trained_loss"]),
         spectrum_path().drop_vars(["overlap", "density", "preconditioned", "seconds", "other", "grid"]),
         eigenpairs().isel(pair=slice(0)),
         surface_with_hessian(),

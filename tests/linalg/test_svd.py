@@ -54,8 +54,9 @@ def test_the_gram_matrix_tells_values_down_to_a_ten_millionth(shape):
     found = exact_svd(A)
     assert found.rank == 610
     np.testing.assert_allclose(found.singular_values, values, rtol=1e-2)
-    np.testing.assert_allclose(found.singular_values[values > 1e-5], values[values > 1e-5], rtol=1e-6)
-    assert is_orthonormal(found.left[:500], 1e-6)
+    np.testing.assert_allclose(found.singular_values[values > 1e-5], values[values > 1e-5], rtol=1e-5)
+    assert is_orthonormal(found.left[:300], 1e-8)
+    assert is_orthonormal(found.right[:300], 1e-8)
     assert missed(A, found)[:500].max() < 1e-8
 
 
