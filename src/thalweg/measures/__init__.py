@@ -12,7 +12,9 @@ from thalweg.measures.curvature_map import curvature_map
 from thalweg.measures.density import spectral_density
 from thalweg.measures.descent import descend
 from thalweg.measures.eigen import eigen_line, eigen_plane
+from thalweg.measures.features import principal_features_at
 from thalweg.measures.fit import model_fit
+from thalweg.measures.kernel import empirical_ntk, kernel_alignment
 from thalweg.measures.motion import motion
 from thalweg.measures.outcomes import outcomes
 from thalweg.measures.outliers import num_outliers, overlap
@@ -21,6 +23,7 @@ from thalweg.measures.risk import risk
 from thalweg.measures.sharpness import adam_preconditioner, sharpness
 from thalweg.measures.spectrum import top_eigenpairs
 from thalweg.measures.surface import default_name, describe_cost, loss_surface
+from thalweg.measures.tangent import linearize
 from thalweg.measures.traces import diagonal, trace
 from thalweg.measures.tracking import stability_threshold, track_spectrum
 from thalweg.measures.trajectory import principal_components, principal_plane, project_trajectory
@@ -45,9 +48,12 @@ __all__ = [
     "diagonal",
     "eigen_line",
     "eigen_plane",
+    "empirical_ntk",
     "gradient_field",
     "greedy_soup",
+    "kernel_alignment",
     "linear_approximation",
+    "linearize",
     "loss_along",
     "loss_barrier",
     "loss_surface",
@@ -58,6 +64,7 @@ __all__ = [
     "outcomes",
     "overlap",
     "principal_components",
+    "principal_features_at",
     "principal_plane",
     "project_trajectory",
     "random_walk",

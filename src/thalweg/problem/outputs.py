@@ -163,11 +163,15 @@ class Outputs:
             network = self.network.standing_at(normal(theta.detach()))
             if not self.way:
                 self.way = self._found(network, theta)
-            for batch in self.examples.pieces(size):
+        for batch in self.examples.pieces(size):
+            with differentiating(), self._arithmetic():
                 if self.way == "by layers":
-                    yield factors(network, batch, lambda b: self._watched(network, b))
+                    found: tuple[Tensor, list[Piece] | Tensor] = factors(
+                        network, batch, lambda b: self._watched(network, b)
+                    )
                 else:
-                    yield self._by_examples(theta, batch)
+                    found = self._by_examples(theta, batch)
+            yield found
 
     def _watched(self, network: Network, batch: Any) -> Tensor:
         """Rows of a network that is looked at while it runs."""
