@@ -25,6 +25,7 @@ from thalweg.measures import (
     gradient_field,
     greedy_soup,
     kernel_alignment,
+    laziness,
     linear_approximation,
     linearize,
     loss_along,
@@ -53,7 +54,7 @@ from thalweg.measures import (
     track_spectrum,
     worst_case_sharpness,
 )
-from thalweg.problem import FunctionProblem, ModuleProblem, Problem, accuracy, load_weights
+from thalweg.problem import FunctionProblem, LinearizedProblem, ModuleProblem, Problem, accuracy, load_weights
 from thalweg.record import CurvatureRecorder, Recorder
 from thalweg.store import load, open_study, save
 from thalweg.subspaces import (
@@ -88,6 +89,7 @@ __all__ = [
     "CurvatureRecorder",
     "FunctionProblem",
     "Line",
+    "LinearizedProblem",
     "ModuleProblem",
     "PermutationSpec",
     "Plane",
@@ -120,6 +122,7 @@ __all__ = [
     "kernel_alignment",
     "landscapes",
     "layer_normalize",
+    "laziness",
     "linear_approximation",
     "linearize",
     "load",

@@ -15,6 +15,7 @@ from thalweg.measures.eigen import eigen_line, eigen_plane
 from thalweg.measures.features import principal_features_at
 from thalweg.measures.fit import model_fit
 from thalweg.measures.kernel import empirical_ntk, kernel_alignment
+from thalweg.measures.lazy import laziness
 from thalweg.measures.motion import motion
 from thalweg.measures.outcomes import outcomes
 from thalweg.measures.outliers import num_outliers, overlap
@@ -52,6 +53,7 @@ __all__ = [
     "gradient_field",
     "greedy_soup",
     "kernel_alignment",
+    "laziness",
     "linear_approximation",
     "linearize",
     "loss_along",

@@ -7,10 +7,12 @@ from thalweg.problem.examples import Diverged
 from thalweg.problem.function import FunctionProblem
 from thalweg.problem.module import ModuleProblem
 from thalweg.problem.protocol import Measurement, Problem
+from thalweg.problem.tangent_model import LinearizedProblem
 
 __all__ = [
     "Diverged",
     "FunctionProblem",
+    "LinearizedProblem",
     "Measurement",
     "ModuleProblem",
     "Plan",

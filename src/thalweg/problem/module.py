@@ -397,12 +397,13 @@ class ModuleProblem:
                 "What the network returns for an example depends on which others share its batch (or on statistics of "
                 'all data), so that an example has no row of its own. Use batch_norm="running" and running statistics.'
             )
-        found = examples(self._splits, self._network, inputs, targets)
+        splits = self._sources
+        found = examples(splits, self._network, inputs, targets)
         if outputs == "loss" and found.words == "given" and targets is None:
             raise ValueError('outputs="loss" of given inputs needs `targets`.')
         shape = None
         if found.words == "given" and outputs != "loss":
-            shape = Outputs(self._network, examples(self._splits, self._network, None), "all").shape
+            shape = Outputs(self._network, examples(splits, self._network, None), "all").shape
         return Outputs(self._network, found, outputs, shape)
 
     def jacobian(self, theta: Any = None, inputs: Any = None, outputs: Which = "all", *, targets: Any = None) -> Tensor:
@@ -587,10 +588,15 @@ class ModuleProblem:
 
     # --- inside ---
 
+    @property
+    def _sources(self) -> dict[str, Batches]:
+        """The data with inputs as the model takes them."""
+        return self._splits
+
     def _with(self, network: Network) -> ModuleProblem:
         """The problem with another network; everything else is shared."""
         checks.finite_weights(network)
-        other = object.__new__(ModuleProblem)
+        other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         other._network, other._objective = network, self._objective.moved(network)
         return other
