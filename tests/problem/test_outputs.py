@@ -58,6 +58,18 @@ class Shared(nn.Module):
         return F.linear(torch.tanh(self.first(x)), self.first.weight)
 
 
+class Idle(nn.Module):
+    """The same, where it does nothing yet."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.scale = nn.Linear(4, 4), nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        h = self.first(x)
+        return h + self.scale * F.linear(h, self.first.weight)
+
+
 class Tied(nn.Module):
     def __init__(self):
         super().__init__()
@@ -104,6 +116,7 @@ CASES = {
     "residual": (Residual, (5, 4), "by layers"),
     "words of text": (lambda: nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)), (5, 6, 4), "by layers"),
     "shared": (Shared, (5, 4), "by examples"),
+    "idle": (Idle, (5, 4), "by examples"),
     "tied": (Tied, (5, 4), "by examples"),
     **{name: (lambda model=model: copy.deepcopy(model), (4, 2, 5, 5), "by layers") for name, model in image_nets()},
     "one dim": (lambda: nn.Sequential(nn.Conv1d(2, 3, 3, dilation=2), nn.Flatten()), (4, 2, 9), "by layers"),
@@ -120,6 +133,15 @@ def test_the_jacobian_is_one_backward_pass_for_each_row(name):
     found = problem.outputs()
     torch.testing.assert_close(found.jacobian(problem.theta), rows(model, problem.theta, x), rtol=1e-9, atol=1e-11)
     assert found.way.startswith(way)
+
+
+def test_another_place_of_the_same_problem_is_another_place():
+    torch.manual_seed(0)
+    problem = problem_of(mlp(), torch.randn(5, 4, dtype=D))
+    before = problem.jacobian()
+    theta = problem.theta + 1
+    torch.testing.assert_close(problem.at(theta).jacobian(), problem.jacobian(theta))
+    assert torch.equal(problem.jacobian(), before)
 
 
 def test_of_words_as_whole_numbers():

@@ -116,7 +116,7 @@ class _Stored(LinearMap):
     def __init__(self, matrix: Tensor) -> None:
         if matrix.ndim != 2 or not matrix.is_floating_point():
             raise ValueError(f"A {matrix.dtype} tensor of shape {tuple(matrix.shape)}; expected a matrix of numbers.")
-        self._rest = matrix
+        self._rest, self._own = matrix, False
         super().__init__(
             lambda rows: rows @ self._rest.T,
             lambda rows: rows @ self._rest,
@@ -135,7 +135,10 @@ class _Stored(LinearMap):
         return _norms(self.forward(right))
 
     def remove(self, left: Tensor, right: Tensor) -> float:
-        self._rest = torch.addmm(self._rest, left.T, right, alpha=-1.0)
+        if self._own:
+            self._rest.addmm_(left.T, right, alpha=-1.0)
+        else:
+            self._rest, self._own = torch.addmm(self._rest, left.T, right, alpha=-1.0), True
         return _size(self._rest)
 
 

@@ -135,6 +135,7 @@ class ModuleProblem:
         self._model_name = type(model).__name__
         self._plans: dict[Any, tuple[Plan, float]] = {}
         self._subsets: dict[tuple[int, int], dict[str, Batches]] = {}
+        self._outputs: dict[Any, Outputs] = {}
         self._objective = Objective(self._network, self._splits["train"])
         self._frozen = frozen_state(self._network)
         found = checks.examine(self._network, self._splits, criteria)
@@ -390,21 +391,14 @@ class ModuleProblem:
             A problem with `step=`, statistics that depend on the weights or on the batch, inputs of the wrong shape,
             outputs that have no gradient.
         """
-        if self._network.head.step is not None:
-            raise TypeError("A problem with `step=` has losses and no outputs of its own to differentiate.")
-        if self._network.recalibrates or not self._recut:
-            raise ValueError(
-                "What the network returns for an example depends on which others share its batch (or on statistics of "
-                'all data), so that an example has no row of its own. Use batch_norm="running" and running statistics.'
-            )
-        splits = self._sources
-        found = examples(splits, self._network, inputs, targets)
-        if outputs == "loss" and found.words == "given" and targets is None:
-            raise ValueError('outputs="loss" of given inputs needs `targets`.')
-        shape = None
-        if found.words == "given" and outputs != "loss":
-            shape = Outputs(self._network, examples(splits, self._network, None), "all").shape
-        return Outputs(self._network, found, outputs, shape)
+        given = not (inputs is None or isinstance(inputs, str)) or targets is not None
+        key = (inputs or "train", outputs) if not given else None
+        if key is None or key not in self._outputs:
+            found = self._new_outputs(inputs, outputs, targets)
+            if key is None:
+                return found
+            self._outputs[key] = found
+        return self._outputs[key]
 
     def jacobian(self, theta: Any = None, inputs: Any = None, outputs: Which = "all", *, targets: Any = None) -> Tensor:
         r"""Jacobian of the outputs in the weights, $J_{(i,a),w} = \partial f_a(\theta; x_i) / \partial \theta_w$.
@@ -588,6 +582,21 @@ class ModuleProblem:
 
     # --- inside ---
 
+    def _new_outputs(self, inputs: Any, outputs: Which, targets: Any) -> Outputs:
+        if self._network.head.step is not None:
+            raise TypeError("A problem with `step=` has losses and no outputs of its own to differentiate.")
+        if self._network.recalibrates or not self._recut:
+            raise ValueError(
+                "What the network returns for an example depends on which others share its batch (or on statistics of "
+                'all data), so that an example has no row of its own. Use batch_norm="running" and running statistics.'
+            )
+        found = examples(self._sources, self._network, inputs, targets)
+        if found.words != "given":
+            return Outputs(self._network, found, outputs)
+        if outputs == "loss" and targets is None:
+            raise ValueError('outputs="loss" of given inputs needs `targets`.')
+        return Outputs(self._network, found, outputs, self.outputs().shape if outputs != "loss" else None)
+
     @property
     def _sources(self) -> dict[str, Batches]:
         """The data with inputs as the model takes them."""
@@ -598,7 +607,7 @@ class ModuleProblem:
         checks.finite_weights(network)
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._network, other._objective = network, self._objective.moved(network)
+        other._network, other._objective, other._outputs = network, self._objective.moved(network), {}
         return other
 
     def _used(self, num_examples: int | None, seed: int) -> dict[str, Batches]:

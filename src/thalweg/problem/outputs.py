@@ -10,6 +10,7 @@ right is checked against a plain backward pass on the first examples.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -27,6 +28,7 @@ from thalweg.problem.tree import batch_size, leaves, take, tree_map
 
 Which = Literal["all", "sum", "loss"] | int
 _FEW = 3
+_KEPT = 10**6  # weights up to which a network to look at is kept
 _PIECE = 512  # examples that go through products together
 _PIECE_BYTES = 2**27  # of a piece of the Jacobian
 
@@ -48,9 +50,9 @@ class Outputs:
         self.network, self.examples, self.which = network.only_loss(), examples, _checked(which)
         self.num_examples = examples.num_examples
         self.way = ""
-        few = next(examples.pieces(_FEW))
-        self.shape = self._probed(few, shape)
-        self.per_example = self._rows(self.network.theta.clone(), few).shape[1]
+        self._watched_network: Network | None = None
+        self.shape = self._probed(next(examples.pieces(_FEW)), shape)
+        self.per_example = math.prod(self.shape) if which == "all" else 1
         self.num_rows = self.num_examples * self.per_example
 
     def values(self, theta: Tensor) -> Tensor:
@@ -160,9 +162,7 @@ class Outputs:
 
     def _pieces(self, theta: Tensor, size: int) -> Iterator[tuple[Tensor, list[Piece] | Tensor]]:
         with differentiating(), self._arithmetic():
-            network = self.network.standing_at(normal(theta.detach()))
-            if not self.way:
-                self.way = self._found(network, theta)
+            network = self._standing(theta)
         for batch in self.examples.pieces(size):
             with differentiating(), self._arithmetic():
                 if self.way == "by layers":
@@ -173,29 +173,53 @@ class Outputs:
                     found = self._by_examples(theta, batch)
             yield found
 
+    def _standing(self, theta: Tensor) -> Network:
+        """A network of our own at these weights, and `way` settled; it is kept where it is small."""
+        theta = normal(theta.detach())
+        network = self._watched_network or self.network.standing_at(theta)
+        if not self.way:
+            self.way = self._found(network)
+        network.load(theta.unsqueeze(0), 1)
+        if len(theta) <= _KEPT:
+            self._watched_network = network
+        return network
+
     def _watched(self, network: Network, batch: Any) -> Tensor:
         """Rows of a network that is looked at while it runs."""
         if self.which == "loss":
             return _column(network.head(batch)["loss"])
         return self._chosen(network.head.predict(batch[0]))
 
-    def _found(self, network: Network, theta: Tensor) -> str:
-        """Whether rows by layers are those of a plain backward pass."""
-        batch = next(self.examples.pieces(_FEW))
-        try:
-            values, pieces = factors(network, batch, lambda b: self._watched(network, b))
-            rows = written(pieces, values, network.layout.num_weights)
-        except (Unstructured, RuntimeError) as reason:
-            return f"by examples ({str(reason).strip().partition(chr(10))[0]})"
-        u = torch.randn(values.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(values)
-        plain = vjp(lambda t: self._rows(t, batch), normal(theta.detach()))[1](u)[0]
-        found = torch.einsum("nc,ncw->w", u.to(rows), rows)
-        tolerance = 1e-6 if rows.dtype == torch.float64 else 2e-2 if network.precision in ("bf16", "tf32") else 1e-3
-        for block in network.layout.blocks:
+    def _found(self, network: Network) -> str:
+        """Whether rows by layers are those of a plain backward pass.
+
+        At weights that differ from the network's, as some parts of it may be idle there (weights of zero, dead units).
+        """
+        layout, batch = network.layout, next(self.examples.pieces(_FEW))
+        own = self.network.theta
+        draw = torch.randn(own.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(own)
+        for share in (0.3, 0.0):
+            theta = own.clone()
+            for block in layout.blocks:
+                theta[block.slice] += share * (own[block.slice].square().mean().sqrt() + 0.1) * draw[block.slice]
+            network.load(theta.unsqueeze(0), 1)
+            try:
+                values, pieces = factors(network, batch, lambda b: self._watched(network, b))
+                rows = written(pieces, values, layout.num_weights)
+            except (Unstructured, RuntimeError) as reason:
+                return f"by examples ({str(reason).strip().partition(chr(10))[0]})"
+            u = draw[: values.numel()].reshape(values.shape).to(values) if len(draw) >= values.numel() else values + 1
+            plain = _pulling(self._rows, theta, batch)[1](u)[0].detach()
+            if bool(torch.isfinite(plain).all()):
+                return self._agreed(torch.einsum("nc,ncw->w", u.to(rows), rows), plain)
+        return "by layers"  # that nothing is finite is told later
+
+    def _agreed(self, found: Tensor, plain: Tensor) -> str:
+        wide = found.dtype == torch.float64
+        tolerance = 1e-6 if wide else 2e-2 if self.network.precision in ("bf16", "tf32") else 1e-3
+        for block in self.network.layout.blocks:
             apart = (found[block.slice] - plain[block.slice]).norm()
             if not float(apart) <= tolerance * float(plain[block.slice].norm() + 1e-3 * plain.norm()):
-                if not bool(torch.isfinite(plain).all()):
-                    return "by layers"  # what is not finite is told later
                 return f"by examples (`{block.name}` is used outside of its layer)"
         return "by layers"
 
