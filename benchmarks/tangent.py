@@ -23,7 +23,7 @@ The exit code is 1 if thalweg's values are wrong; nothing else is asserted.
 How to run
 ----------
     python benchmarks/tangent.py --quick          # a minute
-    python benchmarks/tangent.py                  # some minutes, 8 GB of memory
+    python benchmarks/tangent.py                  # ten minutes, 4 GB (neural-tangents: 10)
     python benchmarks/tangent.py --case kernel --neural-tangents old/bin/python
 """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -132,7 +131,3 @@ KERNELS: dict[str, Callable[[nn.Module, Tensor], np.ndarray]] = {
     JACREV: tutorial_kernel,
     LOOP: loop_kernel,
 }
-
-
-def interpreter() -> str:
-    return sys.executable
