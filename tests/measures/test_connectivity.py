@@ -13,6 +13,8 @@ from torch.optim import lr_scheduler as schedules
 
 import thalweg as tw
 from thalweg.landscapes import digits
+from thalweg.problem import training
+from thalweg.problem.training import Training
 
 from . import optima
 from .optima import ends, problem, sgd
@@ -74,13 +76,16 @@ def by_hand(model, kind, a, b, num_bends, draws, batch, x, y, rate, momentum, de
 
 @kinds
 @pytest.mark.parametrize("norm", [False, True])
-@pytest.mark.parametrize("decay", [0.0, 0.03])
-def test_learning_is_its_loop_by_hand_with_the_statistics_of_the_mini_batch(kind, norm, decay, monkeypatch):
+@pytest.mark.parametrize(("decay", "indexed"), [(0.0, False), (0.03, True)])
+def test_learning_is_its_loop_by_hand_with_the_statistics_of_the_mini_batch(kind, norm, decay, indexed, monkeypatch):
     """The networks stand in training mode in the oracle; there is no dropout, so that only batch norm notices."""
     p, (a, b) = problem(norm=norm), ends(norm)
-    seen = []
-    picked = type(p._splits["train"]).picked
-    monkeypatch.setattr(type(p._splits["train"]), "picked", lambda s, i: (seen.append(i.clone()), picked(s, i))[1])
+    seen, orders = [], []
+    deal, loss = Training.deal, Training.loss
+    monkeypatch.setattr(Training, "deal", lambda self, order: (orders.append(order), deal(self, order))[1])
+    monkeypatch.setattr(Training, "loss", lambda self, *a: (seen.append(orders[-1][a[2]]), loss(self, *a))[1])
+    if indexed:
+        monkeypatch.setattr(training, "_DEALT", 0)  # as with data that are too large for a second copy
     settings = {"num_bends": 2, "steps": 12, "batch_size": 15, "seed": 3, "weight_decay": decay}
     found = tw.connect(p, a, b, kind, optimizer=sgd(0.3, momentum=0.9), **settings)
     batch = seen[1:]  # the first evaluation of all is a trial
@@ -234,9 +239,8 @@ def test_the_usual_rate_is_constant_and_then_anneals():
     assert rates[70] == pytest.approx(0.03 * (1 - 0.99 / 2))
     np.testing.assert_allclose(rates[90:], 3e-4)
     bezier = tw.connect(problem(), *ends(), steps=1)
-    assert float(bezier.dataset.learning_rate[0]) == pytest.approx(
-        4 * 0.03
-    )  # a Bezier curve's bend has at most half a say
+    rate = float(bezier.dataset.learning_rate[0])
+    assert rate == pytest.approx(4 * 0.03)  # the bend has at most half a say in where the curve runs
 
 
 def test_a_training_that_diverges_is_kept_and_told():

@@ -150,7 +150,7 @@ def connect(
     pupil = problem.training(size is not None) if hasattr(problem, "training") else Function(problem)
     if size == 1 and getattr(pupil, "normalizes", False):
         raise ValueError("Batch normalisation has no statistics of a single example; take a larger `batch_size`.")
-    draws = Draws(int(seed), getattr(problem, "num_examples", 0), size, problem.theta.device)
+    draws = Draws(int(seed), getattr(problem, "num_examples", 0), size)
     bends = Bends(begin, pupil, draws, optimizer, scheduler, steps, float(weight_decay))
     recipe = recipe_of(problem, begin, bends, size, weight_decay, seed, store is not None)
     work = Work(problem, bends, recipe)
@@ -173,7 +173,7 @@ def read_curve(connection: xr.Dataset) -> PolygonalChain | BezierCurve:
     if schema.check(connection).attrs["kind"] != "connection":
         raise ValueError(f"A result of kind {connection.attrs['kind']!r} holds no curve; `connect` makes a connection.")
     kind: Any = CURVES[connection.attrs["curve"]]
-    return kind(torch.as_tensor(np.array(connection["theta"].values)))
+    return kind(connection["theta"].values)
 
 
 def _found(dataset: xr.Dataset) -> Connection:
