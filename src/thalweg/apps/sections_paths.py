@@ -14,28 +14,27 @@ Results = dict[str, xr.Dataset]
 Made = tuple[str, list[str], list[go.Figure]]
 RUNS = ("motion", "random_walk", "components_by_length")
 _TITLES = {
-    "segment": "straight",
     "unaligned": "straight, as trained",
+    "segment": "straight",
     "curve": "learned curve",
 }
 
 
-def ways(name: str, results: Results) -> Results:
-    """Surfaces along the ways that belong to a connection `curve/x`: `along/x/segment`, ..."""
+def ways(name: str, results: Results) -> list[str]:
+    """Names of what was measured along the ways of a connection `curve/x`: `along/x/segment`, `along/x/curve`."""
     start = f"along/{name.removeprefix('curve/')}/"
-    found = {key.removeprefix(start): ds for key, ds in results.items() if key.startswith(start)}
-    known = [way for way in ("unaligned", "segment", "curve") if way in found]
-    return {way: found[way] for way in [*known, *(way for way in found if way not in known)]}
+    known = [start + way for way in _TITLES if start + way in results]
+    return [*known, *(key for key in results if key.startswith(start) and key not in known)]
 
 
 def connection(name: str, results: Results) -> Made:
     """A learned curve against the segment, with their barriers."""
-    ds, told = results[name], ways(name, results)
-    short = name.removeprefix("curve/")
-    barriers = {way: results[f"barrier/{short}/{way}"] for way in told if f"barrier/{short}/{way}" in results}
-    said = [words_valley.connection(ds), *words_valley.barriers(barriers)]
-    titles = _TITLES | ({"segment": "straight, aligned"} if "unaligned" in told else {})
-    pictures = [figures.connection({titles.get(way, way): along for way, along in told.items()})] if told else []
+    along = {way.rpartition("/")[2]: results[way] for way in ways(name, results)}
+    start = f"barrier/{name.removeprefix('curve/')}/"
+    barriers = {way: results[start + way] for way in along if start + way in results}
+    said = [words_valley.connection(results[name]), *words_valley.barriers(barriers)]
+    titles = _TITLES | ({"segment": "straight, aligned"} if "unaligned" in along else {})
+    pictures = [figures.connection({titles.get(way, way): ds for way, ds in along.items()})] if along else []
     return "Between two solutions", said, pictures
 
 

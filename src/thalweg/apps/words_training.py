@@ -48,8 +48,8 @@ def random_walk(ds: xr.Dataset) -> list[str]:
 def components_by_length(ds: xr.Dataset) -> list[str]:
     """How the components turn while the run goes on."""
     overlap, length = ds["overlap"].values, ds["length"].values
-    half = len(overlap) // 2
+    k = (len(overlap) - 1) // 2
     return [
-        f"Of the first {int(length[half]):,} steps alone the components share {overlap[half]:.0%} of their span with "
-        "those of the whole run: the principal plane depends on how long one trains."
+        f"The components of the first {int(length[k]):,} steps alone share {overlap[k]:.0%} of their span with those of "
+        "the whole run: what the principal plane is depends on how long one trains."
     ]
