@@ -50,6 +50,6 @@ def components_by_length(ds: xr.Dataset) -> list[str]:
     overlap, length = ds["overlap"].values, ds["length"].values
     k = (len(overlap) - 1) // 2
     return [
-        f"The components of the first {int(length[k]):,} steps alone share {overlap[k]:.0%} of their span with those of "
-        "the whole run: what the principal plane is depends on how long one trains."
+        f"The components of the first {int(length[k]):,} steps alone share {overlap[k]:.0%} of their span with those "
+        "of the whole run: what the principal plane is depends on how long one trains."
     ]

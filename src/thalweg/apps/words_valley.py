@@ -39,7 +39,7 @@ def _risen(ds: xr.Dataset) -> str:
             ends = f"the line between its ends ({number(float(one['start']))} and {number(float(one['end']))})"
             height = float(one["barrier"])
             above = f"rises by {number(height)} above {ends}, at t = {float(one['t']):.2f}"
-            told.append(f"{words} {above if height > 0 or height != height else f'nowhere rises above {ends}'}")
+            told.append(f"{words} {above if not height <= 0 else f'nowhere rises above {ends}'}")
     return "; ".join(told) + "."
 
 
