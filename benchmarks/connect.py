@@ -2,7 +2,7 @@
 
 What is timed
 -------------
-- step: seconds per step of `thalweg.connect` (the whole call, set-up included, over all its steps) against a plain
+- step: seconds per step of `thalweg.connect` against a plain
   training step of the same network on the same mini-batches, and against two ways to write it by hand: a wrapper that
   copies weights into the model module by module, and control points as parameters of every layer. SGD with momentum.
 - along: `thalweg.loss_along` at 61 places, loss and accuracy over all training data, against plain
@@ -13,7 +13,8 @@ normalisation; wide: a perceptron of 5.8 million weights, for memory. One thread
 
 How
 ---
-- `time`: the median of rounds in which all take turns; `x plain`: how many times as long as the plain step.
+- `time`: the median of rounds in which all take turns, of a call of many steps less that of one step; `set-up`: what a
+  call takes beside its steps. `x plain`: how many times as long as the plain step.
 - `memory`: by how much a fresh process grows at most while it takes steps, and in weight vectors.
 - `answers`: largest difference of the bend after a few steps from the wrapper's, relative to how far it moved; of the
   losses along the curve from the loop's. Where these are not equal the exit code is 1; nothing else is asserted.
@@ -29,6 +30,7 @@ How to run
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import subprocess
@@ -68,6 +70,7 @@ class Row:
 
     name: str
     seconds: list[float] = field(default_factory=list)  # per step
+    calls: list[float] = field(default_factory=list)  # of a single step
     error: float = 0.0
     memory: float | None = None
 
@@ -146,7 +149,9 @@ def race(case: Case, steps: int, rounds: int, clock: Clock) -> list[Row]:
         row.error = float((bend - expected).norm()) / moved if row.name != PLAIN else 0.0
     for _ in range(rounds):
         for row in rows:
-            row.seconds.append(clock(lambda: runs[row.name](steps))[0] / steps)  # noqa: B023  called at once
+            one = clock(lambda: runs[row.name](1))[0]  # noqa: B023  called at once
+            row.seconds.append((clock(lambda: runs[row.name](steps))[0] - one) / (steps - 1))  # noqa: B023
+            row.calls.append(one)
     for row in rows:
         row.memory = _memory(case.key, row.name)
     return rows
@@ -155,7 +160,7 @@ def race(case: Case, steps: int, rounds: int, clock: Clock) -> list[Row]:
 def _steps_table(case: Case, rows: Sequence[Row]) -> Table:
     table = Table(title=str(case), title_justify="left")
     table.add_column("contestant", no_wrap=True)
-    for name in ("time of a step", "fastest", "x plain", "memory", "weight vectors"):
+    for name in ("time of a step", "fastest", "x plain", "set-up", "memory", "weight vectors"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("answers", no_wrap=True)
     vector = 4 * case.ends[0].numel() / 2**20
@@ -164,7 +169,8 @@ def _steps_table(case: Case, rows: Sequence[Row]) -> Table:
         memory = ("", "") if row.memory is None else (f"{row.memory:.1f} MiB", f"{row.memory / vector:.1f}")
         answers = "" if row.name == PLAIN else f"{'equal' if row.error < 1e-3 else '[red]wrong'} to {row.error:.0e}"
         times = _milliseconds(row.median), _milliseconds(min(row.seconds))
-        table.add_row(row.name, *times, f"{ratio:.2f}x", *memory, answers)
+        setup = _milliseconds(max(0.0, float(np.median(row.calls)) - row.median))
+        table.add_row(row.name, *times, f"{ratio:.2f}x", setup, *memory, answers)
     return table
 
 
@@ -225,6 +231,7 @@ def _grown(key: str, name: str) -> float:
     small = Case("", "", (mlp(64, 8, 10), mlp(64, 8, 10)), torch.rand(99, 64), torch.zeros(99, dtype=torch.long), 9)
     CONTESTANTS[name](small)(2)  # libraries are loaded
     run = CONTESTANTS[name](case)
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what was freed is given back, or it would not count as growth
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = _resident("VmRSS")
     run(4)

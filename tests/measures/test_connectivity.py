@@ -225,6 +225,42 @@ def test_any_optimizer_lowers_the_mean_loss(optimizer):
     assert float(after) < float(before)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_mode_of_the_caller_does_not_matter(mode):
+    settings = {"steps": 5, "batch_size": 10}
+    expected = tw.connect(problem(), *ends(), **settings)
+    with mode():
+        found = tw.connect(problem(), *ends(), **settings)
+        assert torch.equal(found.curve.nodes, expected.curve.nodes)
+        assert torch.equal(found.curve([0.3]), expected.curve([0.3]))
+        along = tw.loss_along(problem(), found.curve, t=3)
+    np.testing.assert_array_equal(along.loss, tw.loss_along(problem(), expected.curve, t=3).loss)
+
+
+def test_half_precision_weights_are_learned_in_single_precision():
+    """Curve and optimiser are float32; the network sees rounded weights."""
+    half = tw.ModuleProblem(
+        optima.network().to(torch.bfloat16), (optima.data()[0].bfloat16(), optima.data()[1]), loss=F.cross_entropy
+    )
+    a = half.theta
+    found = tw.connect(half, a, a.flip(0), optimizer=sgd(0.05), steps=60, batch_size=20)
+    assert found.curve.nodes.dtype == torch.float32
+    before, after = (tw.loss_along(half, c, t=11).loss.mean() for c in (tw.Segment(a, a.flip(0)), found.curve))
+    assert float(after) < float(before)
+
+
+def test_an_optimizer_that_replaces_its_tensor_is_followed():
+    class Replacing(torch.optim.SGD):
+        def step(self, closure=None):
+            (bends,) = self.param_groups[0]["params"]
+            bends.data = bends.data - self.param_groups[0]["lr"] * bends.grad
+
+    settings = {"steps": 6, "batch_size": 10, "num_bends": 2}
+    found = tw.connect(problem(), *ends(), optimizer=lambda w: Replacing(w, lr=0.1), **settings)
+    expected = tw.connect(problem(), *ends(), optimizer=sgd(0.1), **settings)
+    torch.testing.assert_close(found.curve.nodes, expected.curve.nodes)
+
+
 def test_the_scheduler_sets_the_rates():
     p, (a, b) = problem(), ends()
     found = tw.connect(p, a, b, optimizer=sgd(0.1), scheduler=lambda o: schedules.StepLR(o, 2), steps=5, batch_size=10)
