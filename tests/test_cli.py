@@ -375,7 +375,7 @@ def test_a_folder_of_checkpoints_is_seen_as_a_run(here):
     assert "a random walk's" in said
     for kind in ("surface", "path", "motion", "random_walk", "components_by_length"):
         assert tw.load("study.zarr", f"{kind}/principal").attrs["kind"] == kind
-    assert tw.load("study.zarr", "components_by_length/principal").sizes["length"] == 8
+    assert tw.load("study.zarr", "components_by_length/principal").sizes["length"] == 7
     page = Path("page.html").read_text()
     assert "The run beside a random walk" in page
     assert "How the run moved" in page
