@@ -13,7 +13,7 @@ import plotly.io as pio
 import xarray as xr
 
 from thalweg import figures, schema
-from thalweg.apps import words, words_curvature, words_descent
+from thalweg.apps import sections_valleys, words, words_curvature, words_descent
 
 Results = dict[str, xr.Dataset]
 Part = tuple[str, str, str]
@@ -47,6 +47,9 @@ def sections(results: Results) -> Iterator[Part]:
             yield _tried(name, results, _path)
     for name in of_kind("trajectory"):
         yield _tried(name, results, _trajectory)
+    for kind in sections_valleys.HEADINGS:
+        for name in of_kind(kind):
+            yield _tried(name, results, sections_valleys.valley)
 
 
 def path_name(surface: str) -> str:
@@ -238,7 +241,7 @@ def _path(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]
 
 
 def _trajectory(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
-    return "The recorded training run", words.trajectory(results[name]), []
+    return "The recorded training run", words.trajectory(results[name]), [figures.training(results[name])]
 
 
 def _anchor(name: str) -> str:
