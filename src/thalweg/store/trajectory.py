@@ -85,13 +85,23 @@ class StoredTrajectory:
         self._group.update_attributes(facts)
 
     def append(self, step: int, pieces: Iterable[np.ndarray], values: Mapping[str, float]) -> None:
-        """Write one row: its weights piece by piece, what is known of it, and `step` last."""
+        """Write one row: its weights piece by piece, what is known of it, and `step` last.
+
+        Raises
+        ------
+        ValueError
+            For a negative step, and weights that are not as many as a row has.
+        """
+        if step < 0:
+            raise ValueError(f"step {step}; rows are of steps from 0.")
         k = len(self.steps)
         self._make_room(k, values)
         start, theta = 0, self._arrays["theta"]
         for piece in pieces:
             theta[k, start : start + len(piece)] = piece
             start += len(piece)
+        if start != self.num_weights:
+            raise ValueError(f"{start} weights came for a row of {self.num_weights}.")
         for name, array in self._arrays.items():
             if name not in ("theta", "step"):
                 array[k] = values.get(name, float("nan"))
