@@ -22,7 +22,7 @@ from thalweg.measures.stripes import recorded_weights
 from thalweg.problem import Problem
 from thalweg.problem.module import BatchNorm
 from thalweg.store import save
-from thalweg.store.tree import group_path, refuse_nested, study_path
+from thalweg.store.tree import attrs_of, group_path, refuse_nested, study_path
 
 RESULTS = ("surface", "path", "random_walk", "motion", "components_by_length")
 """What is written, each under `.../NAME`."""
@@ -87,8 +87,8 @@ def training(
     problem = _with_statistics(problem, batch_norm, say)
     say("Measuring the principal plane of the training path ...")
     plane = principal_plane(trajectory)
-    if overwrite:
-        shutil.rmtree(group_path(study_path(study), f"surface/{name}"), ignore_errors=True)
+    if overwrite and (attrs_of(study_path(study), f"surface/{name}") or {}).get("kind") == "surface":
+        shutil.rmtree(group_path(study_path(study), f"surface/{name}"))
     surface = loss_surface(problem, plane, points=points, adaptive=adaptive, store=study, name=f"surface/{name}")
     path = project_trajectory(trajectory, plane, problem)
     save(path, study, f"path/{name}", overwrite=True)

@@ -45,7 +45,7 @@ def trajectory(
         use_threads(threads)
         from thalweg.apps.target import make_problem
         from thalweg.apps.training import RESULTS, training
-        from thalweg.store import load
+        from thalweg.store import StoreMismatchError, load
         from thalweg.store.tree import refuse_nested
 
         problem: Any = make_problem(target, device=device)
@@ -57,18 +57,12 @@ def trajectory(
         if checkpoints is not None:
             _import(checkpoints, pattern, problem, study, run, overwrite)
         recorded = load(study, run)
-        training(
-            problem,
-            recorded,
-            study,
-            name,
-            points=points,
-            adaptive=adaptive,
-            seed=seed,
-            batch_norm=None if batch_norm is None else batch_norm.value,
-            overwrite=overwrite,
-            say=lambda text: out.print(escape(text)),
-        )
+        settings: dict[str, Any] = {"points": points, "adaptive": adaptive, "seed": seed, "overwrite": overwrite}
+        settings["batch_norm"] = None if batch_norm is None else batch_norm.value
+        try:
+            training(problem, recorded, study, name, say=lambda text: out.print(escape(text)), **settings)
+        except StoreMismatchError as error:
+            raise StoreMismatchError(f"{error} Or replace it: --overwrite.") from error
         saved(store, f"path/{name}", html)
 
 
@@ -82,8 +76,8 @@ def _import(folder: Path, pattern: str | None, problem: Any, study: Path, run: s
     if study.exists() and run in results(study):
         if not overwrite:
             raise FileExistsError(
-                f"{study} already holds {run}. Leave out --checkpoints to look at it, add --overwrite to replace it, or "
-                "choose another --run."
+                f"{study} already holds {run}. Leave out --checkpoints to look at it, add --overwrite to replace it, "
+                "or choose another --run."
             )
         kind = load(study, run).attrs["kind"]
         if kind != "trajectory":
