@@ -17,6 +17,7 @@ from thalweg.record.loggers.datasets import numbers
 from thalweg.record.loggers.sink import MetricSink
 from thalweg.record.watcher import Watcher
 from thalweg.store import provenance, save
+from thalweg.weights import Layout
 
 
 class CurvatureRecorder(Watcher):
@@ -89,8 +90,7 @@ class CurvatureRecorder(Watcher):
 
         `step` says how many updates the model has behind it, 0 by default.
         """
-        self._check(model, optimizer, every, step)
-        layout = self._layout
+        layout = Layout.of(model)
         own = [(block.name, block.shape) for block in self.problem.layout.blocks]
         if [(block.name, block.shape) for block in layout.blocks] != own:
             raise ValueError(
@@ -98,6 +98,7 @@ class CurvatureRecorder(Watcher):
                 f"problem {self.problem.num_weights} in {len(own)}, or their names differ. Make the problem of a model "
                 "of the same kind."
             )
+        self._check(model, optimizer, every, step)
         frozen = sum(p.numel() for p in model.parameters()) > layout.num_weights
         self._has_more = frozen or any(True for _ in model.buffers())
         self._begin()
