@@ -24,7 +24,10 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
 class Curve:
-    """A curve in weight space, `t` from 0 to 1; goes on beyond both ends."""
+    """A curve in weight space, `t` from 0 to 1; goes on beyond both ends.
+
+    Its control points are not to be written to: what is known of its geometry is kept.
+    """
 
     info: dict[str, Any]
     a: Tensor
@@ -90,9 +93,15 @@ class Curve:
         return self._travelled[panel] + self._stretch(panel / _PANELS, t)
 
     def at_equal_arc_length(self, num_points: int) -> np.ndarray:
-        """Those `t`, both ends among them, between which the way is equally long: `(num_points,)`, increasing."""
+        """Those `t`, both ends among them, between which the way is equally long: `(num_points,)`, increasing.
+
+        Raises
+        ------
+        ValueError
+            If the curve has no length, or one that is not finite.
+        """
         _check_count(num_points)
-        wanted = self.length() * np.arange(num_points) / (num_points - 1)
+        wanted = self._long() * np.arange(num_points) / (num_points - 1)
         panel = np.clip(np.searchsorted(self._travelled, wanted, side="right") - 1, 0, _PANELS - 1)
         low, high = panel / _PANELS, (panel + 1) / _PANELS
         for _ in range(_HALVINGS):
@@ -100,6 +109,16 @@ class Curve:
             short = self.arc_length(middle) < wanted
             low, high = np.where(short, middle, low), np.where(short, high, middle)
         return _with_ends((low + high) / 2)
+
+    def _long(self) -> float:
+        """The length, if places can be spread over it."""
+        length = self.length()
+        if not 0 < length < np.inf:
+            raise ValueError(
+                f"The curve has length {length:g}, over which no places can be spread: its control points are "
+                f"{'all equal' if length == 0 else 'not finite, or too far apart'}."
+            )
+        return length
 
     @cached_property
     def gram(self) -> np.ndarray:

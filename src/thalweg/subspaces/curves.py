@@ -21,7 +21,10 @@ from torch.nn import functional as F
 
 from thalweg.problem.grad import normal
 from thalweg.subspaces.affine import Projection, _vector
-from thalweg.subspaces.curve import Curve, _check_count, as_places, finite_rows
+from thalweg.subspaces.curve import Curve, _check_count, _with_ends, as_places, finite_rows
+
+_ROUNDED = 4 * np.finfo(np.float64).eps
+_MOST_NODES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,8 @@ class Segment(Curve):
 
     def __post_init__(self) -> None:
         a = torch.as_tensor(self.a).detach().clone()
+        if a.is_complex() or torch.as_tensor(self.b).is_complex():
+            raise TypeError("The ends are complex; weights are real. Pass both parts as weights.")
         a = a if a.is_floating_point() else a.double()
         b = torch.as_tensor(self.b, device=a.device).detach().to(a.dtype).clone()
         if b.shape != a.shape:
@@ -101,8 +106,9 @@ class _Bent(Curve):
     Parameters
     ----------
     nodes
-        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied.
-        The ends are finite; bends need not be (a training that diverged).
+        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied,
+        and not to be written to afterwards (`with_bends` makes another curve). The ends are finite; bends need not be
+        (a training that diverged).
     info
         Provenance, kept with every result.
     """
@@ -113,6 +119,8 @@ class _Bent(Curve):
 
     def __post_init__(self) -> None:
         nodes = _copied(self.nodes)
+        if nodes.is_complex():
+            raise TypeError("The control points are complex; weights are real. Pass both parts as weights.")
         nodes = nodes if nodes.is_floating_point() else nodes.double()
         if nodes.ndim != 2 or len(nodes) < 2 or not nodes.shape[1]:
             raise ValueError(
@@ -166,8 +174,9 @@ class PolygonalChain(_Bent):
     Parameters
     ----------
     nodes
-        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied.
-        The ends are finite; bends need not be (a training that diverged).
+        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied,
+        and not to be written to afterwards (`with_bends` makes another curve). The ends are finite; bends need not be
+        (a training that diverged).
     info
         Provenance, kept with every result.
 
@@ -197,15 +206,18 @@ class PolygonalChain(_Bent):
     def at_equal_arc_length(self, num_points: int) -> np.ndarray:
         """Those `t`, both ends among them, between which the way is equally long; exact."""
         _check_count(num_points)
+        self._long()
         joints = np.linspace(0.0, 1.0, len(self.nodes))
         travelled = self.arc_length(joints)
-        return np.interp(travelled[-1] * np.linspace(0.0, 1.0, num_points), travelled, joints)
+        return _with_ends(np.interp(travelled[-1] * np.linspace(0.0, 1.0, num_points), travelled, joints))
 
     def _pieces(self, t: Any) -> tuple[Tensor, Tensor, Tensor]:
         """`t`, a one at the piece where it lies, and how far along that piece."""
         t = as_places(t, self.a)
         pieces = len(self.nodes) - 1
         x = (t * pieces).unsqueeze(-1)
+        at, node = x.detach(), x.detach().round()
+        x = x + torch.where((at - node).abs() <= _ROUNDED * node.abs().clamp_min(1), node - at, torch.zeros_like(at))
         k = x.detach().floor().clamp(0, pieces - 1)
         return t, (k == torch.arange(pieces, device=k.device)).to(x.dtype), x - k
 
@@ -223,8 +235,9 @@ class BezierCurve(_Bent):
     Parameters
     ----------
     nodes
-        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied.
-        The ends are finite; bends need not be (a training that diverged).
+        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied,
+        and not to be written to afterwards (`with_bends` makes another curve). The ends are finite; bends need not be
+        (a training that diverged).
     info
         Provenance, kept with every result.
 
@@ -239,6 +252,14 @@ class BezierCurve(_Bent):
 
     kind: ClassVar[str] = "bezier"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.nodes) > _MOST_NODES:
+            raise ValueError(
+                f"A Bezier curve of {len(self.nodes)} control points has coefficients beyond what numbers hold; at "
+                f"most {_MOST_NODES} are possible. A PolygonalChain takes any number."
+            )
+
     def weights(self, t: Any) -> Tensor:
         r"""Bernstein polynomials $\binom{n}{k} (1 - t)^{n-k}\, t^k$."""
         return _bernstein(as_places(t, self.a), len(self.nodes) - 1)
@@ -252,7 +273,7 @@ CURVES: dict[str, type[_Bent]] = {kind.kind: kind for kind in (PolygonalChain, B
 
 
 def _bernstein(t: Tensor, degree: int) -> Tensor:
-    terms = [math.comb(degree, k) * (1 - t) ** (degree - k) * t**k for k in range(degree + 1)]
+    terms = [float(math.comb(degree, k)) * (1 - t) ** (degree - k) * t**k for k in range(degree + 1)]
     return torch.stack(terms, dim=-1)
 
 
