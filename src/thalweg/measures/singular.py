@@ -1,0 +1,61 @@
+r"""Singular values of the Jacobian of a network's outputs in its weights, exactly, for small problems.
+
+Rows are outputs of examples, $J_{(i, o), w} = \partial f_o(\theta; x_i) / \partial \theta_w$.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import jacrev, vmap
+
+from thalweg.problem import Problem
+from thalweg.problem.tree import leaves, tree_map
+
+_CHUNK_BYTES = 2**27
+
+
+def jacobian(problem: Problem, inputs: Any) -> Tensor:
+    """Rows `(num_inputs * num_outputs, num_weights)` at `problem.theta`, by `vmap` of the reverse mode."""
+    theta = problem.theta
+
+    def outputs(weights: Tensor, example: Any) -> Tensor:
+        found: Tensor = problem.predict(weights, tree_map(lambda x: x[None], example))  # type: ignore[attr-defined]
+        return found.reshape(-1)
+
+    size = int(max(1, _CHUNK_BYTES // (theta.numel() * theta.element_size())))
+    rows = vmap(jacrev(outputs), in_dims=(None, 0), chunk_size=min(size, 256))(theta, inputs)
+    return rows.detach().reshape(-1, theta.numel())
+
+
+def singular_values(problem: Problem, num_inputs: int = 300) -> np.ndarray:
+    """Singular values of the Jacobian on the first training inputs, descending; nan where it is not finite.
+
+    Cost: a Jacobian of `num_inputs` rows for each output, and its decomposition in float64.
+
+    Examples
+    --------
+    >>> from thalweg import ModuleProblem
+    >>> line = torch.nn.Linear(1, 1)
+    >>> x = torch.tensor([[1.0], [-1.0]])
+    >>> singular_values(ModuleProblem(line, (x, x), loss=torch.nn.functional.mse_loss)).round(4)
+    array([1.4142, 1.4142])
+    """
+    inputs = first_inputs(problem, num_inputs)
+    rows = jacobian(problem, inputs).double()
+    if not torch.isfinite(rows).all():
+        return np.full(min(rows.shape), np.nan)
+    return torch.linalg.svdvals(rows).cpu().numpy()
+
+
+def first_inputs(problem: Problem, most: int) -> Any:
+    """At most so many inputs of the first training batch."""
+    _, forward = problem.rehearsal(most)  # type: ignore[attr-defined]
+    inputs = forward(torch.nn.Identity())
+    wide = problem.theta.dtype
+    if not any(True for _ in leaves(inputs)):
+        raise TypeError("The training inputs hold no tensors.")
+    return tree_map(lambda x: x.to(wide) if x.is_floating_point() and wide == torch.float64 else x, inputs)
