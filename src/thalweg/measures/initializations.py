@@ -55,7 +55,7 @@ def compare_initializations(
     problem
         The network, its data and its loss; its weights do not matter, and do not change.
     schemes
-        As for `initialize`; a mapping gives them names of its own.
+        As for `initialize`, each named as it is written here; a mapping gives them names of its own.
     seed, biases
         As for `initialize`.
     optimizer
@@ -128,7 +128,7 @@ def _named(schemes: Any) -> dict[str, str | Own]:
         schemes = [schemes]
     named = dict(schemes) if isinstance(schemes, Mapping) else {}
     for one in () if named else schemes:
-        name = scheme(one).name
+        name = one if isinstance(one, str) else scheme(one).name
         if name in named:
             raise ValueError(f"Two schemes are named {name!r}; pass a mapping of names to schemes.")
         named[name] = one

@@ -46,8 +46,7 @@ def train(
             weights.grad = pupil.gradient
             losses[step] = pupil.loss(examples)
             if again:
-                first = [losses[step].clone()]
-                mover.step(lambda: first.pop() if first else pupil.loss(examples))  # type: ignore[arg-type] # noqa: B023
+                mover.step(_closure(pupil, examples, losses[step].clone()))  # type: ignore[arg-type]
             else:
                 mover.step()
             advance(1)
@@ -58,6 +57,12 @@ def train(
     if at > 0:
         found[at:] = np.nan
     return Run(found, weights.detach().clone(), at, described(mover))
+
+
+def _closure(pupil: Training, examples: Tensor | None, known: Tensor) -> Callable[[], Tensor]:
+    """For optimisers that look again (LBFGS): the same examples; the first look is the one already had."""
+    first = [known]
+    return lambda: first.pop() if first else pupil.loss(examples)
 
 
 def _first_lost(losses: np.ndarray, weights: Tensor) -> int:
