@@ -6,7 +6,8 @@ batches of $1$ and $n$ examples)
 $$ |G|^2 \approx \frac{n |\bar g|^2 - m}{n - 1}, \qquad
    \operatorname{tr}\Sigma \approx \frac{n}{n - 1} (m - |\bar g|^2), $$
 and $B$ is their ratio, with the bias of a ratio. Standard errors are those of the jackknife, which leaves out each
-example in turn: $|\bar g_{-i}|^2$ follows from $|g_i|^2$ and $g_i \cdot \bar g$.
+example in turn: $|\bar g_{-i}|^2$ follows from $|g_i|^2$ and $g_i \cdot \bar g$. They err on the safe side (Efron &
+Stein 1981). The examples count as a sample of all that could be drawn, even where they are all that there are.
 """
 
 from __future__ import annotations
