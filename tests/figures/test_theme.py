@@ -92,7 +92,11 @@ def test_the_public_names_are_these():
     from thalweg import figures
 
     drawn = [
+        "barrier",
+        "components_by_length",
+        "connection",
         "contour",
+        "course",
         "critical_points",
         "density",
         "density_path",
@@ -100,14 +104,17 @@ def test_the_public_names_are_these():
         "estimate",
         "fit",
         "linear_approximation",
+        "motion",
         "overlap",
         "path",
         "picture",
         "profile",
+        "random_walk",
         "risk",
         "spectrum",
         "spectrum_path",
         "surface",
+        "training",
     ]
     assert figures.__all__ == sorted([*drawn, "animate", "save", "theme"])
     assert all(hasattr(figures, name) for name in figures.__all__)

@@ -90,10 +90,20 @@ def test_places_are_given_or_counted():
         tw.loss_along(p, tw.Segment(np.zeros(3), np.ones(3)))
 
 
-def test_an_along_can_be_saved_with_its_lengths(tmp_path):
+def test_what_was_measured_can_be_saved(tmp_path):
     along = tw.loss_along(problem(), curves()[1], t=3)
     tw.save(along, tmp_path / "study.zarr", "curve/along")
     assert tw.load(tmp_path / "study.zarr", "curve/along").identical(along)
+    barrier = tw.loss_barrier(along)
+    tw.save(barrier, tmp_path / "study.zarr", "curve/barrier")
+    again = tw.load(tmp_path / "study.zarr", "curve/barrier")
+    assert list(again.quantity.values) == ["loss"]
+    assert float(again.barrier.sel(quantity="loss")) == float(barrier.barrier.sel(quantity="loss"))
+    tw.save(tw.course(curves()[1], tw.curve_plane(curves()[1])), tmp_path / "study.zarr", "curve/course")
+    assert len(tw.open_study(tmp_path / "study.zarr").leaves) == 3
+    for found in (along, again, tw.load(tmp_path / "study.zarr", "curve/course")):
+        file = tw.to_netcdf(found, tmp_path / "result.nc")
+        assert tw.read_netcdf(file).attrs["kind"] == found.attrs["kind"]
 
 
 def measured(**columns):

@@ -69,8 +69,8 @@ def training(
     save(walk, study, f"random_walk/{name}", overwrite=True)
     save(motion(trajectory), study, f"motion/{name}", overwrite=True)
     if steps >= 2 * _LENGTHS:
-        lengths = sorted({max(4, round(steps * (k + 1) / _LENGTHS)) for k in range(_LENGTHS)})
-        found = components_by_length(trajectory, lengths)
+        rows = sorted({max(4, round(steps * (k + 1) / _LENGTHS)) for k in range(_LENGTHS)})
+        found = components_by_length(trajectory, [int(trajectory["step"][row - 1]) for row in rows])
         save(found, study, f"components_by_length/{name}", overwrite=True)
     first, second = plane.info["explained_variance_ratio"]
     theory = walk["theory"].values

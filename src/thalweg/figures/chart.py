@@ -32,6 +32,7 @@ class Series:
     color: str = "main"
     line: float = 0.0
     dashed: bool = False
+    dotted: bool = False
     symbol: Symbol = ""
     hollow: bool = False
     cased: bool = False
@@ -106,6 +107,9 @@ def color(word: str, theme: themes.Theme = "light") -> str:
         "muted": p.muted,
         "path": themes.path_color(0),
         "gold": p.model,
+        "violet": themes.OUTCOMES[1],
+        "amber": themes.OUTCOMES[2],
+        "plum": themes.OUTCOMES[4],
     }
     return known[word]
 

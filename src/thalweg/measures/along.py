@@ -137,7 +137,7 @@ def loss_barrier(along: xr.Dataset, falling: Sequence[str] = ("accuracy",)) -> x
     found = xr.Dataset(
         {name: ("quantity", columns[name], {"long_name": words[name]}) for name in words}
         | {"sign": ("quantity", np.array(signs), {"long_name": "1 where rising is worse, -1 where falling is"})},
-        {"quantity": names},
+        {"quantity": np.array(names, dtype=object)},  # strings of one width have no place in zarr
         {"kind": "barrier", "num_points": along.sizes[dim]}
         | {key: along.attrs[key] for key in ("subspace", "subspace_id", "title") if key in along.attrs}
         | provenance(),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from thalweg.problem import Problem
 from thalweg.subspaces import Segment
+from thalweg.subspaces.curve import finite_rows
 from thalweg.subspaces.curves import CURVES, _Bent
 
 Ends = Tensor | np.ndarray | Mapping[str, Tensor]
@@ -31,7 +32,7 @@ def beginning(problem: Problem, a: Ends, b: Ends, curve: Any, num_bends: int, in
     if init is None:
         return begin
     bends = torch.as_tensor(init, device=first.device).to(first.dtype)
-    if not torch.isfinite(bends).all():
+    if not finite_rows(bends.reshape(1, -1)).all():
         raise ValueError("The bends in `init` have non-finite weights.")
     if bends.ndim != 2 or not len(bends):
         raise ValueError(f"`init` has shape {tuple(bends.shape)}; expected (num_bends, {len(first)}).")
@@ -64,7 +65,7 @@ def _end(problem: Problem, given: Ends, name: str) -> Tensor:
             f"`{name}` has shape {tuple(theta.shape)}, but the problem has {problem.num_weights} weights. Does it "
             "belong to another network? `problem.theta` has the right shape."
         )
-    if not torch.isfinite(theta).all():
+    if not finite_rows(theta.double() if not theta.is_floating_point() else theta):
         raise ValueError(f"{int((~theta.isfinite()).sum())} of the {len(theta)} weights of `{name}` are not finite.")
     return theta.to(problem.theta)
 

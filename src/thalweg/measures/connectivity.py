@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import torch
 import xarray as xr
 
 from thalweg import schema
@@ -23,6 +21,7 @@ from thalweg.measures.optimizers import Factory, Scheduling
 from thalweg.measures.pupils import Draws, Function
 from thalweg.measures.request import need_problem
 from thalweg.problem import Problem
+from thalweg.problem.grad import differentiating
 from thalweg.store.tree import clean, study_path
 from thalweg.subspaces import BezierCurve, PolygonalChain
 from thalweg.subspaces.curves import CURVES
@@ -133,7 +132,8 @@ def connect(
     Notes
     -----
     Cost of a step: one training step of the network, and a pass over the weights for each control point. Memory: with
-    $m$ control points about $3m$ weight vectors, and what the optimiser keeps for each bend.
+    $m$ control points about $4m$ weight vectors, and what the optimiser keeps for each bend; mini-batches are cut from
+    a second copy of the data where these take less than 256 MB.
 
     Examples
     --------
@@ -146,18 +146,19 @@ def connect(
     need_problem(problem)
     whole_numbers(steps=steps, every=1 if every is None else every)
     size = mini_batch(problem, batch_size, weight_decay, seed)
-    begin = beginning(problem, a, b, curve, num_bends, init)
-    pupil = problem.training(size is not None) if hasattr(problem, "training") else Function(problem)
-    if size == 1 and getattr(pupil, "normalizes", False):
-        raise ValueError("Batch normalisation has no statistics of a single example; take a larger `batch_size`.")
-    draws = Draws(int(seed), getattr(problem, "num_examples", 0), size, problem.theta.device)
-    bends = Bends(begin, pupil, draws, optimizer, scheduler, steps, float(weight_decay))
-    recipe = recipe_of(problem, begin, bends, size, weight_decay, seed, store is not None)
-    work = Work(problem, bends, recipe)
-    if store is None:
-        work.run(progress, lambda: None)
-        return _found(work.dataset())
-    return _found(in_store(work, study_path(store), clean(name or f"curve/{begin.kind}"), every, progress))
+    with differentiating():
+        begin = beginning(problem, a, b, curve, num_bends, init)
+        pupil = problem.training(size is not None) if hasattr(problem, "training") else Function(problem)
+        if size == 1 and getattr(pupil, "normalizes", False):
+            raise ValueError("Batch normalisation has no statistics of a single example; take a larger `batch_size`.")
+        draws = Draws(int(seed), getattr(problem, "num_examples", 0), size)
+        bends = Bends(begin, pupil, draws, optimizer, scheduler, steps, float(weight_decay))
+        recipe = recipe_of(problem, begin, bends, size, weight_decay, seed, store is not None)
+        work = Work(problem, bends, recipe)
+        if store is None:
+            work.run(progress, lambda: None)
+            return _found(work.dataset())
+        return _found(in_store(work, study_path(store), clean(name or f"curve/{begin.kind}"), every, progress))
 
 
 def read_curve(connection: xr.Dataset) -> PolygonalChain | BezierCurve:
@@ -173,7 +174,7 @@ def read_curve(connection: xr.Dataset) -> PolygonalChain | BezierCurve:
     if schema.check(connection).attrs["kind"] != "connection":
         raise ValueError(f"A result of kind {connection.attrs['kind']!r} holds no curve; `connect` makes a connection.")
     kind: Any = CURVES[connection.attrs["curve"]]
-    return kind(torch.as_tensor(np.array(connection["theta"].values)))
+    return kind(connection["theta"].values)
 
 
 def _found(dataset: xr.Dataset) -> Connection:

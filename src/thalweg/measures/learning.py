@@ -49,7 +49,7 @@ class Work:
     def dataset(self, complete: bool = True) -> xr.Dataset:
         """What has been learned so far."""
         bends = self.bends
-        curve, losses = bends.found, bends.losses.cpu().numpy()
+        curve, losses = bends.found, bends.losses
         whose = "training " if getattr(self.problem, "num_examples", 0) else ""
         units = str(getattr(self.problem, "units", lambda _: "")("loss"))
         loss = {"long_name": f"{whose}loss of the mini-batch at t", "units": units}

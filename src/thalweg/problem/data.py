@@ -116,6 +116,11 @@ class Batches:
         """Whether the data can be cut into batches of any size."""
         return self._tree is not None
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory of all examples, where they are joined."""
+        return num_bytes(self._tree) if self.joined else 0
+
     def iterate(self, batch_size: int | None = None) -> Iterator[Any]:
         """One pass: in the batches as they came, or in batches of `batch_size` where the data are joined."""
         if self._tree is not None:

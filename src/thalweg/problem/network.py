@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.parameter import UninitializedParameter
 
 from thalweg.problem.checkpoint import complete
-from thalweg.problem.criterion import Criterion, per_example, unreduced
+from thalweg.problem.criterion import Criterion, averages, per_example, unreduced
 from thalweg.problem.tree import batch_size
 from thalweg.weights import Layout
 
@@ -44,6 +44,13 @@ class Head(nn.Module):
         n = batch_size(targets)
         self._expect(outputs, targets, n)
         return {name: per_example(f(outputs, targets), n, name) for name, f in self.criteria.items()}
+
+    def losses(self, batch: Any) -> Tensor:
+        """The losses alone, of a batch whose form is known."""
+        if self.step is not None:
+            return self._stepped(batch)["loss"]
+        inputs, targets = batch
+        return per_example(self.criteria["loss"](self.predict(inputs), targets), batch_size(targets), "loss")
 
     def predict(self, inputs: Any) -> Any:
         """Outputs of the model, widened to float32 where they are narrower."""
@@ -155,6 +162,9 @@ class Network:
             if isinstance(layer, _NormBase) and layer.running_mean is not None:
                 layer.track_running_stats, layer.running_mean, layer.running_var = False, None, None
         other.recalibrates, other.batch_norms = False, []
+        asked = other.head.asked
+        if asked is not None and averages(asked) and not _has_tensors(asked):
+            other.head.criteria = {"loss": asked}  # its own mean takes fewer operations than ours over its values
         return other
 
     def with_state(self, state: Mapping[str, Tensor]) -> Network:
@@ -273,6 +283,11 @@ def _set_products(setting: tuple[str, bool]) -> None:
 
 def _batch_norms(module: nn.Module) -> list[_BatchNorm]:
     return [m for m in module.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+
+
+def _has_tensors(criterion: Criterion) -> bool:
+    """Whether it brings tensors of its own, which would have to be where the network is, and as wide."""
+    return isinstance(criterion, nn.Module) and bool(criterion.state_dict())
 
 
 def _precise(criterion: Criterion, precision: str) -> Criterion:

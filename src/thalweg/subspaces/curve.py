@@ -17,7 +17,7 @@ from torch import Tensor
 
 from thalweg.problem.grad import normal
 
-_CHUNK = 2**24
+_CHUNK = 2**20
 _PANELS = 256
 _HALVINGS = 50
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -108,7 +108,7 @@ class Curve:
 
     @cached_property
     def _finite(self) -> bool:
-        return bool(torch.isfinite(self.nodes.detach()).all())
+        return bool(finite_rows(self.nodes.detach()).all())
 
     @cached_property
     def _travelled(self) -> np.ndarray:
@@ -156,12 +156,16 @@ def inner_products(vectors: Tensor) -> np.ndarray:
     return gram.cpu().numpy()
 
 
+def finite_rows(vectors: Tensor) -> Tensor:
+    """Whether all entries of each row are finite, without a table of answers as large as the rows."""
+    return torch.isfinite(torch.linalg.vector_norm(vectors, ord=float("inf"), dim=-1))
+
+
 def as_places(t: Any, like: Tensor) -> Tensor:
     """`t` in float64 where the curve is; a graph is kept."""
-    t = (
-        t if isinstance(t, Tensor) else np.array(t, dtype=np.float64)
-    )  # torch would make numbers float32, and warn of arrays it must not write to
-    return torch.as_tensor(t, device=like.device).to(torch.float64)
+    if not isinstance(t, Tensor):  # torch would make numbers float32, and warn of arrays that are not to be written to
+        t = torch.from_numpy(np.array(t, dtype=np.float64))
+    return t.to(like.device, torch.float64)
 
 
 def _check_count(num_points: int) -> None:

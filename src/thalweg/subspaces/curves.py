@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from thalweg.problem.grad import normal
 from thalweg.subspaces.affine import Projection, _vector
-from thalweg.subspaces.curve import Curve, _check_count, as_places
+from thalweg.subspaces.curve import Curve, _check_count, as_places, finite_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,16 +112,14 @@ class _Bent(Curve):
     kind: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        given = self.nodes if isinstance(self.nodes, (Tensor, np.ndarray)) else [torch.as_tensor(n) for n in self.nodes]
-        nodes = torch.as_tensor(given) if not isinstance(given, list) else _stacked(given)
-        nodes = nodes.detach().clone()
+        nodes = _copied(self.nodes)
         nodes = nodes if nodes.is_floating_point() else nodes.double()
         if nodes.ndim != 2 or len(nodes) < 2 or not nodes.shape[1]:
             raise ValueError(
                 f"The control points have shape {tuple(nodes.shape)}; expected (num_nodes, num_weights), one row for "
                 "each end and one for each bend between them."
             )
-        if not torch.isfinite(nodes[0]).all() or not torch.isfinite(nodes[-1]).all():
+        if not finite_rows(nodes[[0, -1]]).all():
             raise ValueError("An end of the curve has non-finite weights; a curve needs ends to start and to arrive.")
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "info", {"kind": self.kind, "num_bends": len(nodes) - 2} | dict(self.info))
@@ -258,8 +256,14 @@ def _bernstein(t: Tensor, degree: int) -> Tensor:
     return torch.stack(terms, dim=-1)
 
 
-def _stacked(rows: list[Tensor]) -> Tensor:
-    sizes = sorted({row.numel() for row in rows})
-    if len({tuple(row.shape) for row in rows}) > 1:
-        raise ValueError(f"The control points have {' and '.join(map(str, sizes))} weights; they lie in one space.")
+def _copied(nodes: Any) -> Tensor:
+    """Control points in a tensor of their own."""
+    if isinstance(nodes, Tensor):
+        return nodes.detach().clone()
+    if isinstance(nodes, np.ndarray):
+        return torch.from_numpy(np.array(nodes))
+    rows = [torch.as_tensor(node).detach() for node in nodes]
+    if len({row.shape for row in rows}) > 1:
+        sizes = " and ".join(str(size) for size in sorted({row.numel() for row in rows}))
+        raise ValueError(f"The control points have {sizes} weights; they lie in one space.")
     return torch.stack([row.to(rows[0]) for row in rows]) if rows else torch.empty(0, 0)

@@ -46,8 +46,8 @@ def _panel(axes: Axes, panel: Panel, theme: themes.Theme) -> dict[Series, Any]:
     measure(axes, "y", panel.ruler)
     axes.set_ylabel(panel.ruler.label)
     drawn = {s: series(axes, s, theme) for s in panel.series}
-    for mark in panel.marks:
-        _mark(axes, mark, theme)
+    for m in panel.marks:
+        mark(axes, m, theme)
     measure(axes, "y", panel.ruler)
     return drawn
 
@@ -78,7 +78,7 @@ def series(axes: Axes, s: Series, theme: themes.Theme) -> Any:
     look: dict[str, Any] = {
         "color": shade,
         "linewidth": s.line,
-        "linestyle": "none" if not s.line else "--" if s.dashed else "-",
+        "linestyle": "none" if not s.line else ":" if s.dotted else "--" if s.dashed else "-",
     }
     look |= (
         {"path_effects": [Stroke(linewidth=s.line + 1.6, foreground="#ffffff"), Normal()]} if s.cased and s.line else {}
@@ -92,7 +92,8 @@ def series(axes: Axes, s: Series, theme: themes.Theme) -> Any:
     return curve
 
 
-def _mark(axes: Axes, mark: Mark, theme: themes.Theme) -> None:
+def mark(axes: Axes, mark: Mark, theme: themes.Theme) -> None:
+    """A thin line across the panel, and its word."""
     muted = themes.palette(theme).muted
     if not mark.upright:
         axes.axhline(mark.at, color=muted, linewidth=0.7, label=f"_{mark.word or 'zero'}", zorder=1)
