@@ -41,10 +41,11 @@ def test_each_scheme_is_what_a_plain_loop_finds(problem):
         named = dict(zip(("w1", "b1", "w2", "b2", "w3", "b3"), slope.split([20, 20, 400, 20, 20, 1]), strict=True))
         np.testing.assert_allclose(found.gradient_norm[k], [named[f"w{i}"].norm() for i in (1, 2, 3)], rtol=1e-9)
         np.testing.assert_allclose(found.initial_loss[k], F.mse_loss(model(x), y).item(), rtol=1e-9)
-        draws, losses = Draws(3, 60, 7, torch.device("cpu")), []
+        draws, losses = Draws(3, 60, 7), []
         mover = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
         for step in range(25):
-            batch = draws.examples(step)
+            epoch, rows = draws.rows(step)
+            batch = draws.order(epoch)[rows]
             loss = F.mse_loss(model(x[batch]), y[batch])
             mover.zero_grad()
             loss.backward()

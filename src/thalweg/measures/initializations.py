@@ -104,7 +104,7 @@ def compare_initializations(
     _checked(problem, steps, num_examples)
     spectrum = _spectrum(singular_values)
     size = mini_batch(problem, batch_size, 0.0, seed)
-    draws = Draws(seed if training_seed is None else training_seed, problem.num_examples, size, problem.device)
+    draws = Draws(seed if training_seed is None else training_seed, problem.num_examples, size)
     mover = optimizer or (lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9))
     layers = [block.name for block in problem.layout.blocks if block.kind == "weight"]
     found = []
@@ -151,10 +151,11 @@ def _checked(problem: Any, steps: int, num_examples: int) -> None:
 def _looked(start: ModuleProblem, layers: list[str], num_examples: int) -> tuple[list[float], list[Activation]]:
     """Gradient norms and activations by layer."""
     pupil = start.training(examples_picked=False)
+    gradient = torch.zeros_like(pupil.theta)
     with pupil.session():
-        pupil.loss()
+        pupil.loss(gradient)
     blocks = {block.name: block for block in start.layout.blocks}
-    norms = [float(pupil.gradient[blocks[name].slice].double().norm()) for name in layers]
+    norms = [float(gradient[blocks[name].slice].double().norm()) for name in layers]
     owners = [name.rpartition(".")[0] for name in layers]
     model, forward = start.rehearsal(num_examples)
     passed = activations(with_batch_statistics(model), forward, list(dict.fromkeys(owners)))

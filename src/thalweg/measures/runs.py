@@ -39,14 +39,18 @@ def train(
     weights = nn.Parameter(pupil.theta)  # the same storage: what the optimiser writes, the network sees
     mover = made(optimizer, weights)
     again = _wants_closure(mover)
+    gradient, dealt = torch.zeros_like(pupil.theta), -1
     losses = torch.full((steps,), math.nan, dtype=torch.float64, device=pupil.theta.device)
     with pupil.session():
         for step in range(steps):
-            examples = draws.examples(step)
-            weights.grad = pupil.gradient
-            losses[step] = pupil.loss(examples)
+            epoch, rows = draws.rows(step)
+            if epoch != dealt:
+                pupil.deal(draws.order(epoch))
+                dealt = epoch
+            losses[step] = pupil.loss(gradient, rows=rows)
+            weights.grad = gradient
             if again:
-                mover.step(_closure(pupil, examples, losses[step].clone()))  # type: ignore[arg-type]
+                mover.step(_closure(pupil, gradient, rows, losses[step].clone()))  # type: ignore[arg-type]
             else:
                 mover.step()
             advance(1)
@@ -59,10 +63,10 @@ def train(
     return Run(found, weights.detach().clone(), at, described(mover))
 
 
-def _closure(pupil: Training, examples: Tensor | None, known: Tensor) -> Callable[[], Tensor]:
+def _closure(pupil: Training, gradient: Tensor, rows: slice | None, known: Tensor) -> Callable[[], Tensor]:
     """For optimisers that look again (LBFGS): the same examples; the first look is the one already had."""
     first = [known]
-    return lambda: first.pop() if first else pupil.loss(examples)
+    return lambda: first.pop() if first else pupil.loss(gradient, rows=rows)
 
 
 def _first_lost(losses: np.ndarray, weights: Tensor) -> int:
