@@ -171,6 +171,47 @@ def test_a_jacobian_of_several_outputs_has_a_row_for_each():
     torch.testing.assert_close(rows[3], torch.cat([s.flatten() for s in slopes]))
 
 
+class Choosy(nn.Module):
+    """Decides by the value of its input, which `vmap` cannot."""
+
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Linear(4, 2).double()
+
+    def forward(self, x):
+        return self.line(x) if float(x.detach().sum()) > -1e9 else 2 * self.line(x)
+
+
+def test_a_jacobian_that_cannot_be_batched_is_found_example_by_example():
+    x = torch.randn(5, 4, dtype=D, generator=torch.Generator().manual_seed(0))
+    problem = tw.ModuleProblem(Choosy(), (x, torch.zeros(5, 2, dtype=D)), loss=F.mse_loss)
+    plain = tw.ModuleProblem(nn.Sequential(nn.Linear(4, 2)).double(), (x, torch.zeros(5, 2, dtype=D)), loss=F.mse_loss)
+    torch.testing.assert_close(jacobian(problem, x), jacobian(plain, x))
+
+
+def test_attention_and_recurrent_layers_have_statistics_too():
+    torch.manual_seed(0)
+
+    class Tagger(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words, self.rnn = nn.Embedding(7, 4), nn.LSTM(4, 4, batch_first=True)
+            self.block, self.out = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.1, batch_first=True), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.out(self.block(self.rnn(self.words(x))[0])[:, -1])
+
+    data = torch.randint(0, 7, (20, 5)), torch.randint(0, 3, (20,))
+    problem = tw.ModuleProblem(Tagger().eval(), data, loss=F.cross_entropy)
+    found = tw.compare_initializations(problem, ["orthogonal"], steps=3, batch_size=5)[["activation_std"]].isel(
+        scheme=0
+    )
+    unseen = found.layer[np.isnan(found.activation_std.values)].values.tolist()
+    assert unseen == ["block.self_attn.out_proj.weight"]  # whose weights attention uses by itself
+    assert found.activation.sel(layer="block.linear1.weight") == "relu"
+    assert found.activation.sel(layer="rnn.weight_hh_l0") == "none"
+
+
 def test_the_same_call_gives_the_same_bits_and_goes_through_a_store(problem, tmp_path):
     once, again = (tw.compare_initializations(problem, ["he", "uniform(9)"], steps=30) for _ in range(2))
     for name in once.data_vars:

@@ -101,7 +101,8 @@ class _Watch(TorchFunctionMode):
         if whose is not None and name in _FOLLOWED and isinstance(result, Tensor):
             module = whose[1]
             before = self.found[self.names[module]].followed
-            self._see(module, result, f"{before}, {name}" if before else name)
+            heard = [before, name] if name != "dropout" else [before]  # which is switched off
+            self._see(module, result, ", ".join(word for word in heard if word))
         return result
 
     def _see(self, module: nn.Module, value: Tensor, followed: str) -> None:

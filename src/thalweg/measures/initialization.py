@@ -92,7 +92,7 @@ def initialize(
     (True, [0.0, 0.0, 0.0])
     """
     found = scheme_of(scheme)
-    for_biases, said = _for_biases(biases)
+    filler_of_biases, said = for_biases(biases)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed={seed!r}; expected a whole number from 0.")
     _need_weights(model)
@@ -102,7 +102,7 @@ def initialize(
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)  # for functions of the user's own
         for block, owner, parameter in _drawable(drawn):
-            filler = found if block.kind == "weight" else for_biases
+            filler = found if block.kind == "weight" else filler_of_biases
             if filler is None:
                 continue
             _fill(parameter, owner, block, filler, generator)
@@ -118,7 +118,8 @@ def initialize(
     return drawn
 
 
-def _for_biases(given: float | str | Own | None) -> tuple[Scheme | None, str]:
+def for_biases(given: float | str | Own | None) -> tuple[Scheme | None, str]:
+    """What fills biases, None if they stay, and its name."""
     if given is None:
         return None, "as given"
     if isinstance(given, (int, float)):

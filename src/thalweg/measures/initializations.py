@@ -13,7 +13,7 @@ from thalweg import schema
 from thalweg.measures.activations import Activation, activations, with_batch_statistics
 from thalweg.measures.beginnings import mini_batch, whole_numbers
 from thalweg.measures.drawn import Drawn, dataset
-from thalweg.measures.initialization import initialize
+from thalweg.measures.initialization import for_biases, initialize
 from thalweg.measures.optimizers import Factory
 from thalweg.measures.progress import bar
 from thalweg.measures.pupils import Draws
@@ -118,7 +118,7 @@ def compare_initializations(
             before, after = (_measured(start, theta) for theta in (start.theta, run.theta))
             spectra = tuple(_values(start, theta, spectrum) for theta in (start.theta, run.theta))
             found.append(Drawn(name, norms, passed, before, after, run, spectra))
-    told = {"seed": seed, "biases": str(biases), "steps": steps, "batch_size": size or 0}
+    told = {"seed": seed, "biases": for_biases(biases)[1], "steps": steps, "batch_size": size or 0}
     told |= {"optimizer": found[0].run.optimizer, "num_activation_examples": num_examples}
     return schema.check(dataset(problem, layers, found).assign_attrs(told | provenance(**problem.provenance())))
 

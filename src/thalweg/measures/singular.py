@@ -1,18 +1,23 @@
-r"""Singular values of the Jacobian of a network's outputs in its weights, exactly, for small problems.
+r"""Singular values of the Jacobian of a network's outputs in its weights, exactly, for few inputs.
 
 Rows are outputs of examples, $J_{(i, o), w} = \partial f_o(\theta; x_i) / \partial \theta_w$.
 """
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.func import jacrev, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from thalweg.problem import Problem
+from thalweg.problem.grad import differentiating, variable
 from thalweg.problem.tree import leaves, tree_map
 
 _CHUNK_BYTES = 2**27
@@ -27,8 +32,23 @@ def jacobian(problem: Problem, inputs: Any) -> Tensor:
         return found.reshape(-1)
 
     size = int(max(1, _CHUNK_BYTES // (theta.numel() * theta.element_size())))
-    rows = vmap(jacrev(outputs), in_dims=(None, 0), chunk_size=min(size, 256))(theta, inputs)
+    with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+        warnings.filterwarnings("ignore", message="There is a performance drop")
+        try:
+            rows = vmap(jacrev(outputs), in_dims=(None, 0), chunk_size=min(size, 256))(theta, inputs)
+        except RuntimeError:  # an operation without a rule for batches: one example after the other
+            count = next(leaves(inputs)).shape[0]
+            rows = torch.stack([_one(outputs, theta, tree_map(itemgetter(k), inputs)) for k in range(count)])
     return rows.detach().reshape(-1, theta.numel())
+
+
+def _one(outputs: Callable[[Tensor, Any], Tensor], theta: Tensor, example: Any) -> Tensor:
+    """By one backward pass for each output."""
+    with differentiating():
+        at = variable(theta)
+        values = outputs(at, example)
+        found = [torch.autograd.grad(v, at, retain_graph=True, materialize_grads=True)[0] for v in values]
+    return torch.stack(found)
 
 
 def singular_values(problem: Problem, num_inputs: int = 300) -> np.ndarray:
