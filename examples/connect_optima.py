@@ -5,8 +5,8 @@ the loss rises far above both ends; a polygonal chain with one bend, learned in 
 same for networks that were trained differently: in small and large batches, with an L2 penalty, with
 dropout.
 
-Run it: `python examples/connect_optima.py`. It writes the study `connect_optima.zarr` and takes about a minute on one
-core. It needs the extra `data` (`pip install "thalweg[data]"`).
+Run it: `python examples/connect_optima.py`. It writes the study `connect_optima.zarr` and a page for each pair, and
+takes about a minute on one core. It needs the extra `data` (`pip install "thalweg[data]"`).
 """
 
 import torch
@@ -70,7 +70,7 @@ print(f"{'':14} {'training loss':>15}   {'barrier at t':>17}   {'barrier at t':>
 for name, other in others.items():
     chain = tw.connect(problem, first.state_dict(), other.state_dict(), "polygonal", steps=800, seed=0)
     ways = {"segment": tw.Segment(chain.curve.a, chain.curve.b), "chain": chain.curve}
-    along = {way: tw.loss_along(problem, curve, t=25) for way, curve in ways.items()}
+    along = {way: tw.loss_along(problem, curve, t=21) for way, curve in ways.items()}
     barrier = {way: tw.loss_barrier(found).sel(quantity="loss") for way, found in along.items()}
     lowest = {way: float(found.test_accuracy.min()) for way, found in along.items()}
     ends = f"{float(barrier['chain'].start):.4f} {float(barrier['chain'].end):.4f}"
@@ -83,3 +83,4 @@ for name, other in others.items():
     for way, found in along.items():
         tw.save(found, study, f"{folder}/{way}", overwrite=True)
         tw.save(tw.loss_barrier(found), study, f"{folder}/{way}_barrier", overwrite=True)
+    tw.figures.save(tw.figures.connection(along, title=f"Joined with {name}"), f"{folder}.html")

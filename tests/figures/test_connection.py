@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from tests.figures import valleys
 from tests.figures.descents import drawn, numbers
+from tests.figures.test_theme import DEUTERANOPIA, linear, rgb
 from thalweg import figures
 from thalweg.figures.chart import color
-from thalweg.figures.connection import barrier_of
+from thalweg.figures.rises import COLORS, barrier_of
+from thalweg.figures.theme import palette
 
 SEGMENT, CURVE = valleys.along(), valleys.along(0.03, "bezier", at=0.7)
 
@@ -188,3 +190,19 @@ def test_both_backends_draw_barriers(given_):
     ]
     np.testing.assert_allclose([numbers(f) for f in found], heights)
     assert len(static.axes) == len(shown.cells)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_colours_of_ways_are_told_apart_with_any_vision_and_seen_on_paper(theme):
+    def lightness(shade):
+        return float(linear(np.array(rgb(shade))) @ [0.2126, 0.7152, 0.0722])
+
+    def seen(shade):
+        """Cube roots of cone responses as someone without green cones has them."""
+        return np.cbrt(np.clip(DEUTERANOPIA @ linear(np.array(rgb(shade))), 0, 1))
+
+    shades, paper = [color(word, theme) for word in COLORS[:5]], lightness(palette(theme).paper)
+    for k, shade in enumerate(shades):
+        low, high = sorted([lightness(shade), paper])
+        assert (high + 0.05) / (low + 0.05) > 3
+        assert all(np.linalg.norm(seen(shade) - seen(other)) > 0.1 for other in shades[:k])

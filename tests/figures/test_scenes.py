@@ -33,7 +33,10 @@ def test_the_path_lies_on_train_and_test_loss_and_accuracy_in_two_and_three_dime
         "<b>Test accuracy</b>",
     ]
     assert not space.layout.updatemenus
-    drawn(figures.surface(GROUND, FOUR, path=PATH, theme=theme, backend="matplotlib"))
+
+
+def test_matplotlib_draws_the_path_on_two_surfaces():
+    drawn(figures.surface(GROUND, FOUR[:2], path=PATH, theme="dark", backend="matplotlib"))
 
 
 def test_training_and_test_data_are_seen_from_the_same_side_and_scenes_do_not_overlap():
@@ -121,8 +124,9 @@ def test_a_title_names_what_is_shown():
     assert figures.contour(ds.assign_attrs(title="Mine"), names, backend="none").title == "Mine"
 
 
-@pytest.mark.parametrize("draw", [figures.contour, figures.surface])
-@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize(
+    ("draw", "count"), [(figures.contour, 2), (figures.contour, 3), (figures.contour, 4), (figures.surface, 2)]
+)
 def test_words_of_panels_do_not_run_into_the_next_one(draw, count):
     """Headings end before the next panel begins, and colour bars have no words that a heading says already."""
     names = ["curvature_min", "curvature_max", "curvature_ratio", "loss"][:count]

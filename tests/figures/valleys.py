@@ -60,7 +60,7 @@ def valley_surface(points=41):
     dims = ("alpha", "beta")
     variables = {"loss": value("loss", dims, train, 0.05), "test_loss": value("test_loss", dims, test, 0.3)}
     for name, loss in (("accuracy", train), ("test_accuracy", test)):
-        variables[name] = value(name, dims, np.exp(-0.5 * loss))
+        variables[name] = value(name, dims, np.exp(-0.5 * loss), 0.97 if name == "accuracy" else 0.86)
     ds = make(variables, {"alpha": a, "beta": b}, dims, subspace=json.dumps({"kind": "through"}), subspace_id="abc")
     for dim in dims:
         ds[dim].attrs["units"] = "1"

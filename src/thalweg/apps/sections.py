@@ -26,15 +26,11 @@ def sections(results: Results) -> Iterator[Part]:
     """(anchor, heading, HTML) of each part of the page: surfaces first, what stands alone after them."""
     order = sorted(results, key=lambda name: (results[name].attrs.get("order", 0), "random" not in name, name))
     elsewhere = {path_name(name) for name in order if results[name].attrs["kind"] == "surface"}
-    elsewhere |= {way for name in order if _is_connection(results[name]) for way in sections_paths.ways(name, results)}
+    elsewhere |= sections_paths.elsewhere(results)
     for kind, make in _MAKERS.items():
         for name in order:
             if results[name].attrs["kind"] == kind and name not in elsewhere:
                 yield _tried(name, results, make)
-
-
-def _is_connection(ds: xr.Dataset) -> bool:
-    return ds.attrs["kind"] == "connection"
 
 
 def path_name(surface: str) -> str:
@@ -228,12 +224,14 @@ def _path(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]
 
 
 def _trajectory(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
-    return "The recorded training run", words.trajectory(results[name]), []
+    return "The recorded training run", words.trajectory(results[name]), [figures.training(results[name])]
 
 
 _MAKERS: dict[str, Maker] = {
     "surface": _surface,
     "connection": sections_paths.connection,
+    "barrier": sections_paths.barrier,
+    "course": sections_paths.in_plane,
     **dict.fromkeys(sections_paths.RUNS, sections_paths.run),
     "critical_points": _critical_points,
     "descent": _descent,

@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import xarray as xr
 
-from thalweg import figures
+from thalweg import figures, schema
 from thalweg.apps import words_training, words_valley
 
 Results = dict[str, xr.Dataset]
@@ -18,6 +18,18 @@ _TITLES = {
     "segment": "straight",
     "curve": "learned curve",
 }
+
+
+def elsewhere(results: Results) -> set[str]:
+    """Names of results that are shown with another: what belongs to a connection, and courses on their surfaces."""
+    found = set()
+    for name, ds in results.items():
+        if ds.attrs["kind"] == "connection":
+            along = ways(name, results)
+            found |= {*along, *(f"barrier{way.removeprefix('along')}" for way in along)}
+        elif ds.attrs["kind"] == "surface" and course(name, results):
+            found.add(f"course/{name.removeprefix('surface/')}")
+    return found
 
 
 def ways(name: str, results: Results) -> list[str]:
@@ -34,8 +46,30 @@ def connection(name: str, results: Results) -> Made:
     barriers = {way: results[start + way] for way in along if start + way in results}
     said = [words_valley.connection(results[name]), *words_valley.barriers(barriers)]
     titles = _TITLES | ({"segment": "straight, aligned"} if "unaligned" in along else {})
-    pictures = [figures.connection({titles.get(way, way): ds for way, ds in along.items()})] if along else []
-    return "Between two solutions", said, pictures
+    learned = figures.picture(results[name])
+    drawn = [figures.connection({titles.get(way, way): ds for way, ds in along.items()})] if along else [learned]
+    return "Between two solutions", said, drawn
+
+
+def barrier(name: str, results: Results) -> Made:
+    """Barriers that belong to no learned curve of the study."""
+    return "Barriers between two solutions", [], [figures.barrier(results[name])]
+
+
+def in_plane(name: str, results: Results) -> Made:
+    """A curve that belongs to no surface by its name: on those of its plane, and alone."""
+    ds = results[name]
+    same = [r for r in results.values() if r.attrs["kind"] == "surface" and _same_plane(r, ds)]
+    return (
+        "A curve in its plane",
+        [words_valley.course(ds)],
+        [figures.picture(ds, on=r) for r in same] or [figures.picture(ds)],
+    )
+
+
+def _same_plane(surface: xr.Dataset, ds: xr.Dataset) -> bool:
+    mine, its = surface.attrs.get("subspace_id"), ds.attrs.get("subspace_id")
+    return mine is not None and mine == its and len(schema.coordinates(surface)) == 2
 
 
 def course(surface: str, results: Results) -> dict[str, Any]:

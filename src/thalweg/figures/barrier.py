@@ -12,7 +12,7 @@ from thalweg.figures import kinds, rulers
 from thalweg.figures.backend import Backend, drawer
 from thalweg.figures.board import Board, Cell
 from thalweg.figures.chart import Mark, Series
-from thalweg.figures.connection import COLORS
+from thalweg.figures.rises import COLORS
 from thalweg.figures.rulers import Ruler
 from thalweg.figures.steps import number
 from thalweg.figures.theme import Theme

@@ -104,6 +104,12 @@ class Chart:
         return found if len(found) > 1 else []
 
 
+_MORE: dict[str, dict[str, str]] = {  # further hues, for many curves that are compared
+    "light": {"violet": "#8b3dff", "amber": "#c08400", "plum": "#d4379b"},
+    "dark": {"violet": "#9150ff", "amber": "#ffd34d", "plum": "#ff7cc0"},
+}
+
+
 def color(word: str, theme: themes.Theme = "light") -> str:
     """The colour of a series: `main`, `light` (its lighter kin), `warm` (what is opposed to it), `text`, ...
 
@@ -121,10 +127,7 @@ def color(word: str, theme: themes.Theme = "light") -> str:
         "muted": p.muted,
         "path": themes.path_color(0),
         "gold": p.model,
-        "violet": themes.OUTCOMES[1],
-        "amber": themes.OUTCOMES[2],
-        "plum": themes.OUTCOMES[4],
-    }
+    } | _MORE[theme]
     return known[word]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -17,40 +16,17 @@ import xarray as xr
 from thalweg import schema
 from thalweg.figures import curvature, rulers, scale
 from thalweg.figures.backend import Backend, drawer
-from thalweg.figures.board import Board, Cell, Word
+from thalweg.figures.board import Board, Cell
 from thalweg.figures.chart import Series
 from thalweg.figures.prepare import choose, grid, label
+from thalweg.figures.rises import COLORS, Rise, Way, barrier_of, marks, places, told
 from thalweg.figures.rulers import Ruler
 from thalweg.figures.steps import number
 from thalweg.figures.theme import Theme
 
-COLORS = ("warm", "main", "violet", "amber", "plum", "text")
 _NAMES = {"segment": "segment", "bezier": "Bezier curve", "polygonal": "polygonal chain"}
-_SEEN = 0.04  # of the axis: barriers that are lower are told and not drawn
-_CLOSE = 0.09  # of the axis: words nearer than that would overlap
 
 Ways = xr.Dataset | Mapping[str, xr.Dataset]
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way from `a` to `b`: the surface over its coordinate, and its look."""
-
-    name: str
-    ds: xr.Dataset
-    color: str
-    straight: bool
-
-
-@dataclass(frozen=True)
-class Rise:
-    """The barrier of a loss: `height` above the straight line between the ends, at `t`, from `base` to `top`."""
-
-    t: float
-    height: float
-    base: float
-    top: float
-    ends: tuple[float, float]
 
 
 def connection(
@@ -128,7 +104,7 @@ def prepare_connection(
     metrics = list(dict.fromkeys(m for m, _ in names))
     splits = list(dict.fromkeys(s for _, s in names))
     x = _abscissa(ways, over)
-    cells, told, lost = [], [], []
+    cells, heights, lost = [], [], []
     for row, metric in enumerate(metrics):
         ruler = _ruler(ways, names, metric, log)
         for column, split in enumerate(splits):
@@ -138,14 +114,14 @@ def prepare_connection(
             cell, rises = _cell(ways, name, over, ruler)
             last = row == len(metrics) - 1
             cells.append(_labelled(cell, x, bottom=last, left=column == 0))
-            told += [(label(_first(ways, name)).split(" [")[0].lower(), rises)] if metric == "loss" else []
+            heights += [(label(_first(ways, name)).split(" [")[0].lower(), rises)] if metric == "loss" else []
             lost += _lost(ways, name)
     return Board(
         cells=tuple(cells),
         columns=len(splits),
         rows=(2.1,) * len(metrics) if len(metrics) > 1 else (2.6,),
         title=title or _title(ways),
-        subtitle=curvature.text([_barriers(told), _lengths(ways)]),
+        subtitle=curvature.text([told(heights), _lengths(ways)]),
         notes=tuple(lost),
     )
 
@@ -176,11 +152,11 @@ def _named(ds: xr.Dataset, taken: list[str]) -> str:
 
 def _kind(ds: xr.Dataset) -> str:
     """Which curve a surface was measured along, as its attr `subspace` says."""
-    told = ds.attrs.get("subspace")
+    known = ds.attrs.get("subspace")
     try:
-        found = json.loads(told) if isinstance(told, str) else told
+        found = json.loads(known) if isinstance(known, str) else known
     except ValueError:
-        return str(told)
+        return str(known)
     return str(found.get("kind", "")) if isinstance(found, dict) else str(found)
 
 
@@ -200,19 +176,10 @@ def _first(ways: list[Way], name: str) -> xr.DataArray:
     return next(way.ds[name] for way in ways if name in way.ds)
 
 
-def _places(way: Way, over: str) -> np.ndarray:
-    (dim,) = schema.coordinates(way.ds)
-    if over == "t":
-        return way.ds[dim].values.astype(float)
-    if "arc_length" not in way.ds.coords:
-        raise ValueError(f"The way {way.name!r} knows no `arc_length`; draw it over='t', or measure it again.")
-    return way.ds["arc_length"].values.astype(float)
-
-
 def _abscissa(ways: list[Way], over: str) -> Ruler:
     (dim,) = schema.coordinates(ways[0].ds)
     words = label(ways[0].ds[dim]) if over == "t" else "distance along the way"
-    return rulers.linear(words, np.concatenate([_places(w, over) for w in ways]), 0.02)
+    return rulers.linear(words, np.concatenate([places(w, over) for w in ways]), 0.02)
 
 
 def _ruler(ways: list[Way], names: dict[tuple[str, str], str], metric: str, log: bool | Literal["auto"]) -> Ruler:
@@ -240,80 +207,21 @@ def _cell(ways: list[Way], name: str, over: str, ruler: Ruler) -> tuple[Cell, di
     for way in ways:
         if name not in way.ds:
             continue
-        values, places = way.ds[name].values.astype(float), _places(way, over)
+        values, at = way.ds[name].values.astype(float), places(way, over)
         error = way.ds.get(f"{name}_standard_error")
         half = None if error is None else error.values.astype(float)
         hover = tuple(
             f"{way.name}, {_symbol(way)} = {number(float(t), 3)}: {number(float(v), 5)}"
-            for t, v in zip(_places(way, "t"), values, strict=True)
+            for t, v in zip(places(way, "t"), values, strict=True)
         )
         band = None if half is None else np.array([values - half, values + half])
         look: dict[str, Any] = {"line": 1.9, "dashed": way.straight, "hover": hover, "band": band}
-        found.append(Series(way.name, places, values, way.color, **look))
-        rise = barrier_of(_places(way, "t"), values) if way.ds[name].attrs["metric"] == "loss" else None
+        found.append(Series(way.name, at, values, way.color, **look))
+        rise = barrier_of(places(way, "t"), values) if way.ds[name].attrs["metric"] == "loss" else None
         if rise is not None:
             rises[way.name] = rise
-    marks, words = _marks(ways, rises, over, ruler)
-    return Cell(Ruler(""), ruler, (*found, *marks), label(_first(ways, name)).split(" [")[0], (), words), rises
-
-
-def barrier_of(t: np.ndarray, values: np.ndarray) -> Rise | None:
-    """The barrier between the first and the last place within [0, 1]; None where an end is not finite.
-
-    A value between them that is not finite makes it infinite.
-
-    Examples
-    --------
-    >>> barrier_of(np.array([0.0, 0.5, 1.0]), np.array([0.0, 3.0, 1.0])).height
-    2.5
-    """
-    inside = np.flatnonzero((t >= 0) & (t <= 1))
-    if inside.size < 2 or not np.isfinite(values[inside[[0, -1]]]).all():
-        return None
-    t, values = t[inside], np.where(np.isfinite(values[inside]), values[inside], np.inf)
-    straight = np.interp(t, t[[0, -1]], values[[0, -1]])
-    k = int(np.argmax(values - straight))
-    ends = (float(values[0]), float(values[-1]))
-    return Rise(float(t[k]), float(values[k] - straight[k]), float(straight[k]), float(values[k]), ends)
-
-
-def _marks(
-    ways: list[Way], rises: dict[str, Rise], over: str, ruler: Ruler
-) -> tuple[tuple[Series, ...], tuple[Word, ...]]:
-    """The line between the ends, a bar for each barrier that can be seen, and its word."""
-    span = float(np.ptp(ruler(ruler.ends)))
-    lines: list[Series] = []
-    words: list[Word] = []
-    drawn: list[np.ndarray] = []
-    for way in sorted((w for w in ways if w.name in rises), key=lambda w: -rises[w.name].height):
-        rise = rises[way.name]
-        if not np.isfinite(rise.height):
-            continue
-        base, top = (float(ruler(max(v, _lowest(ruler)))) for v in (rise.base, rise.top))
-        if top - base < _SEEN * span:
-            continue
-        t, x = _places(way, "t"), _places(way, over)
-        at = float(np.interp(rise.t, t, x))
-        bar = np.array([[max(rise.base, _lowest(ruler))], [rise.top]])
-        name = f"barrier, {way.name}"
-        said = (f"{name}: {number(rise.height)}",)
-        lines.append(Series(name, np.array([at]), np.array([rise.top]), way.color, bars=bar, hover=said, key=""))
-        ends = ruler(np.maximum(rise.ends, _lowest(ruler)))
-        if all(np.abs(ends - other).max() > 0.02 * span for other in drawn):
-            key = "line between the ends" if not drawn else ""
-            drawn.append(ends)
-            inside = (t >= 0) & (t <= 1)
-            straight = np.interp(t[inside], [0.0, 1.0], rise.ends)
-            look: dict[str, Any] = {"line": 0.9, "dotted": True, "key": key}
-            lines.append(Series("line between the ends", x[inside], straight, "muted", **look))
-        if all(abs(top - float(ruler(w.y))) > _CLOSE * span for w in words):
-            words.append(Word(at, rise.top, f"barrier {number(rise.height, 3)}", (0, 1), way.color))
-    return tuple(lines), tuple(words)
-
-
-def _lowest(ruler: Ruler) -> float:
-    """What lies below is drawn there on a logarithmic axis."""
-    return ruler.ends[0] if ruler.kind == "log" and ruler.ends is not None else -np.inf
+    lines, words = marks(ways, rises, over, ruler)
+    return Cell(Ruler(""), ruler, (*found, *lines), label(_first(ways, name)).split(" [")[0], (), words), rises
 
 
 def _labelled(cell: Cell, x: Ruler, *, bottom: bool, left: bool) -> Cell:
@@ -330,17 +238,6 @@ def _symbol(way: Way) -> str:
 def _title(ways: list[Way]) -> str:
     titles = {str(way.ds.attrs.get("title") or "") for way in ways}
     return titles.pop() if len(titles) == 1 and titles != {""} else "From one optimum to the other"
-
-
-def _barriers(told: list[tuple[str, dict[str, Rise]]]) -> str:
-    parts = []
-    for words, rises in told:
-        each = [
-            f"{name} {number(r.height, 3)}" + (f" at t = {number(r.t, 2)}" if r.height > 0 else "")
-            for name, r in rises.items()
-        ]
-        parts += [f"{words}: {', '.join(each)}"] if each else []
-    return f"Barrier above the line between the ends, {'; '.join(parts)}" if parts else ""
 
 
 def _lengths(ways: list[Way]) -> str:

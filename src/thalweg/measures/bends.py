@@ -19,13 +19,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
+from thalweg.measures.ahead import told_ahead
 from thalweg.measures.optimizers import Factory, Scheduling, described, made
 from thalweg.measures.pupils import BLOCK, Draws, Pupil
 from thalweg.subspaces.curve import finite_rows
 from thalweg.subspaces.curves import _Bent
 
 RATE = 0.03
-_LOOK = 128
+_LOOK, _LOOKED = 128, 1024
 
 
 class Bends:
@@ -99,6 +100,29 @@ class Bends:
             began = time.perf_counter()
             self._evaluate(rows)
         return time.perf_counter() - began
+
+    def probe(self) -> list[float]:
+        """Mean losses of a few mini-batches at both ends, halfway, and beside: by these a store knows the loss again.
+
+        To be asked for before the first step.
+        """
+        ends, n = self._nodes[[0, -1]].detach(), self._nodes.shape[1]
+        halfway = self.curve(0.5).detach()
+        noise = torch.randn(n, generator=torch.Generator().manual_seed(0)).to(halfway)
+        beside = halfway + torch.linalg.vector_norm(ends[1] - ends[0]) / math.sqrt(n) * noise
+        rows = self._draws.first(_LOOKED)
+        slope, found = torch.empty_like(halfway), []
+        with self._pupil.session():
+            if rows[0] is not None:
+                self._pupil.deal(self._draws.order(0))
+            for theta in (*ends, halfway, beside):
+                self._pupil.theta.copy_(theta)
+                found.append(sum(float(self._pupil.loss(slope, 1.0, each)) for each in rows) / len(rows))
+        return found
+
+    def rates_told(self) -> str:
+        """Hash of all rates, momenta and other settings that the optimiser will have, step by step."""
+        return told_ahead(self._optimizer, self._scheduler, self.steps)
 
     def run(self, after: Callable[[], None]) -> None:
         """All steps that are left; `after` is called after each.

@@ -59,7 +59,7 @@ def connect(
     b: Ends,
     curve: Literal["bezier", "polygonal"] | PolygonalChain | BezierCurve = "bezier",
     *,
-    num_bends: int = 1,
+    num_bends: int | None = None,
     optimizer: Factory | None = None,
     scheduler: Scheduling | None = None,
     steps: int = 2000,
@@ -85,11 +85,13 @@ def connect(
     problem
         A `ModuleProblem`; whose weights it holds does not matter. A `FunctionProblem` is evaluated whole.
     a, b
-        The ends: weights `(num_weights,)`, or state dicts (of which buffers are left aside).
+        The ends: weights `(num_weights,)`, or state dicts, which may differ from the problem's network in trained
+        parameters and statistics of normalisation only.
     curve
         `"bezier"`, `"polygonal"`, or a curve with these ends, from which learning begins.
     num_bends
-        Control points between the ends: the degree of the Bezier curve less one.
+        Control points between the ends: the degree of the Bezier curve less one. By default as many as `init` or the
+        curve has, or one.
     optimizer
         A function that makes the optimiser of the bends, `lambda bends: torch.optim.Adam(bends, lr=1e-3)`. By default
         SGD with momentum 0.9, whose gradient steps move no point of the curve by more than steps of rate 0.03 on the
@@ -124,10 +126,11 @@ def connect(
     Raises
     ------
     ValueError, TypeError
-        Ends of another network, equal ends, no steps, a problem whose examples cannot be put together into
-        mini-batches, settings that the optimiser refuses: before anything is computed.
+        Ends of another network or with other frozen parameters, equal ends, no steps, a problem whose examples cannot
+        be put together into mini-batches, settings that the optimiser refuses: before anything is computed.
     StoreMismatchError
-        If the store holds another result under that name; it says what differs, and nothing is changed.
+        If the store holds another result under that name: of other settings, other rates at some step, or a loss that
+        has other values at the same places. It says what differs, and nothing is changed.
 
     Notes
     -----
@@ -154,7 +157,7 @@ def connect(
         draws = Draws(int(seed), getattr(problem, "num_examples", 0), size)
         bends = Bends(begin, pupil, draws, optimizer, scheduler, steps, float(weight_decay))
         recipe = recipe_of(problem, begin, bends, size, weight_decay, seed, store is not None)
-        work = Work(problem, bends, recipe)
+        work = Work(problem, bends, recipe, bends.probe() if store is not None else [])
         if store is None:
             work.run(progress, lambda: None)
             return _found(work.dataset())

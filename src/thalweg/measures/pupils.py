@@ -75,6 +75,13 @@ class Draws:
         epoch, place = divmod(step, self._total // self._size)
         return epoch, slice(place * self._size, (place + 1) * self._size)
 
+    def first(self, num_examples: int) -> list[slice | None]:
+        """Rows of the first mini-batches, of about so many examples together."""
+        if self._size is None:
+            return [None]
+        number = max(1, min(self._total, num_examples) // self._size)
+        return [self.rows(step)[1] for step in range(number)]
+
     def order(self, epoch: int) -> Tensor:
         """Numbers of the examples as an epoch goes through them."""
         return torch.as_tensor(np.random.default_rng([self._seed, 1, epoch]).permutation(self._total))

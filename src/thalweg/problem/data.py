@@ -24,6 +24,7 @@ from thalweg.problem.tree import columns, concatenate, leaves, num_bytes, same, 
 DEFAULT_BATCH_SIZE = 1024
 _HASHED_WHOLE = 2**28
 _SEARCHED = 64
+_MIXED = 2**28
 
 
 class Batches:
@@ -41,6 +42,8 @@ class Batches:
         Leaf by leaf, whether a tensor has one row per example in every batch; None where batches differ in their
         leaves. (In a single batch, a table that happens to be as long as the batch cannot be told from a column.)
     """
+
+    _mixed: Any = None  # the examples in the order of `mixed`, once they were asked for
 
     def __init__(self, source: Callable[[], Iterator[Any]], device: torch.device, memory: int, what: str) -> None:
         self._source, self._device, self._what = source, device, what
@@ -135,6 +138,30 @@ class Batches:
             with reproducible():
                 yield from (self._place(batch) for batch in self._source())
 
+    def mixed(self) -> Iterator[Any]:
+        """One pass for statistics of batches: joined examples in a fixed random order, others as they came.
+
+        Batches are as long as the longest of the data's own; a single example at the end joins the one before.
+        """
+        if self._tree is None:
+            yield from self.iterate()
+            return
+        total, most = self.num_examples, max(self._sizes)
+        sizes = list(_cut(total, most if most > 1 else DEFAULT_BATCH_SIZE))
+        if len(sizes) > 1 and sizes[-1] == 1:
+            sizes[-2:] = [sizes[-2] + 1]
+        if len(sizes) == 1:
+            yield self._tree
+            return
+        order = torch.as_tensor(np.random.default_rng(0).permutation(total), device=self._device)
+        if self._mixed is None and self.num_bytes <= _MIXED:
+            self._mixed = self.picked(order)
+        start = 0
+        for size in sizes:
+            rows = slice(start, start + size)
+            yield self.picked(order[rows]) if self._mixed is None else take(self._mixed, rows, total)
+            start += size
+
     def first(self) -> Any:
         """The first batch, as it came."""
         return next(self.iterate())
@@ -174,7 +201,7 @@ class Batches:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> None:
         """Change every resident tensor for good (dtype, memory format)."""
-        place = self._place
+        place, self._mixed = self._place, None
         self._place = lambda batch: tree_map(function, place(batch))
         if self._tree is not None:
             self._tree = tree_map(function, self._tree)

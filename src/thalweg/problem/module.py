@@ -65,8 +65,10 @@ class ModuleProblem:
         As `data`; every measurement then holds `test_loss`, `test_accuracy`, ... too, from the same pass.
     batch_norm
         `"running"`: batch (and instance) normalisation uses the statistics stored in the model, whatever mode it is in.
-        `"recalibrate"`: those of batch normalisation are recomputed at every weight vector over the training data
-        (Izmailov et al. 2018), which doubles the cost and leaves no gradient.
+        `"recalibrate"`: they are recomputed at every weight vector over the training data, which doubles the cost and
+        leaves no gradient. They are means over batches, weighted by examples (Izmailov et al. 2018, arXiv:1803.05407,
+        section 3.2); data that fit `memory` are mixed for that, by a fixed permutation, so that no batch holds a single
+        class, and a last single example joins the batch before it. Data that are streamed come as they are.
     batch_size
         How examples given as tensors or a `Dataset` are grouped where that matters (default 1,024).
     device
@@ -236,7 +238,7 @@ class ModuleProblem:
         """The same problem with batch normalisation's other mode; see `batch_norm` above."""
         one_of("batch_norm", batch_norm, ("running", "recalibrate"))
         network = self._network.standing_at(self._network.theta)
-        network.recalibrates = batch_norm == "recalibrate" and bool(network.batch_norms)
+        network.recalibrates = batch_norm == "recalibrate" and bool(network.norms)
         other = self._with(network)
         other._batch_norm, other._plans = batch_norm, {}
         return other
@@ -340,7 +342,7 @@ class ModuleProblem:
                 "(all data, in the batches as they come, at every step); or give the data as tensors, raise "
                 "`memory=`, or switch the layer to running statistics."
             )
-        return Training(self._network.in_training(), self._splits["train"])
+        return Training(self._network.in_training(), self._splits["train"], mixes=self._recut)
 
     def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
         r"""Hessian-vector product $\nabla^2 L(\theta)\, v$ over all training data, `(num_weights,)`.
@@ -534,6 +536,12 @@ class ModuleProblem:
             plan = replace(plan, points_at_once=1, compiled=False)
         return plan if self._recut else replace(plan, batch_size=None, points_at_once=1)
 
+    def shared_state(self) -> dict[str, Tensor]:
+        """What no weights `theta` carry with them, by name: frozen parameters, and buffers other than the statistics of
+        normalisation. Copies of the problem at other weights share it.
+        """
+        return {name: value.detach().clone() for name, value in self._network.shared_state().items()}
+
     def identity(self) -> dict[str, Any]:
         """Hashes and names by which a store recognises the problem."""
         return {
@@ -555,7 +563,7 @@ class ModuleProblem:
             "num_training_examples": self.num_examples,
             "num_test_examples": self._splits["test"].num_examples if "test" in self._splits else 0,
             "loss": name_of(self._criteria.get("loss")),
-            "batch_norm": self._batch_norm if self._network.batch_norms else "none in the model",
+            "batch_norm": self._batch_norm if self._network.norms else "none in the model",
             "precision": self._network.precision,
             "dtype": str(self.layout.dtype).removeprefix("torch."),
             "device": device_name(self.device),

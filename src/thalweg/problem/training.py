@@ -31,8 +31,9 @@ class Training:
         The flat buffer that the network's parameters are views of, `(num_weights,)`.
     """
 
-    def __init__(self, network: Network, data: Batches) -> None:
+    def __init__(self, network: Network, data: Batches, mixes: bool = False) -> None:
         self._network, self._data = network, data
+        self._mixes = mixes and self.normalizes
         self.theta = network.point
         named = dict(network.head.model.named_parameters())
         self._parameters = [named[block.name] for block in network.layout.blocks]
@@ -63,7 +64,7 @@ class Training:
         """
         self._network.settle()
         if rows is None:
-            return self._all(self._data.iterate(), gradient, factor)
+            return self._all(self._data.mixed() if self._mixes else self._data.iterate(), gradient, factor)
         dealt, total = self._dealt, self._data.num_examples
         batch = self._data.picked(self._order[rows]) if dealt is None else take(dealt, rows, total)
         return self._one(batch, gradient, factor)[0]
