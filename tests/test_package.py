@@ -27,6 +27,7 @@ NAMES = {
     *("loss_barrier", "read_curve"),
     *("average_weights", "components_by_length", "greedy_soup", "motion", "moving_average", "random_walk"),
     *("read_trajectory", "soup"),
+    *("compare_initializations", "extrapolation", "gradient_statistics", "initialize"),
 }
 
 

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from thalweg import schema
+from thalweg.schema.statistics import STATES
 
 
 def surface():
@@ -200,7 +201,37 @@ def components_by_length():
     return found.assign(dict.fromkeys(("explained_variance_ratio", "theory"), (("length", "axis"), np.zeros((4, 2)))))
 
 
+def initializations():
+    layers = ("gradient_norm", "activation_mean", "activation_std", "dead")
+    return xr.Dataset(
+        {
+            **{name: (("scheme", "layer"), np.zeros((3, 2))) for name in layers},
+            **{name: ("scheme", np.zeros(3)) for name in ("initial_loss", "final_loss")},
+            "loss": (("scheme", "step"), np.zeros((3, 4))),
+            "diverged_at": ("scheme", np.array([-1, 2, -1])),
+            "singular_value": (("scheme", "state", "value"), np.zeros((3, 2, 5))),
+        },
+        {"scheme": list("abc"), "layer": ["0.weight", "2.weight"], "step": [1, 2, 3, 4], "state": list(STATES)},
+        {"kind": "initializations"},
+    )
+
+
+def gradients():
+    found = over("example", "example_norm", kind="gradients", noise_scale=np.inf, noise_scale_standard_error=np.nan)
+    cosine = {"cosine": (("one", "other"), np.ones((2, 2))), "norm": ("layer", np.ones(3))}
+    return found.assign(cosine).assign_coords(layer=list("abc"), one=[0, 2], other=[0, 2])
+
+
+def extrapolation():
+    found = over("input", "x", "prediction", "target", "inside", kind="extrapolation", train_range=[0.0, 1.0])
+    errors = {name: ("region", np.zeros(2)) for name in ("mean_square_error", "largest_error", "count")}
+    return found.assign(errors).assign_coords(region=["inside", "outside"])
+
+
 WELL_FORMED = {
+    "initializations": initializations,
+    "gradients": gradients,
+    "extrapolation": extrapolation,
     "connection": connection,
     "barrier": barrier,
     "course": course,
@@ -240,6 +271,20 @@ def with_attr(ds, key, value, variable=None):
 
 
 MALFORMED = {
+    "initialisations without names": (lambda: initializations().drop_vars("scheme"), "`scheme`"),
+    "initialisations on their side": (lambda: initializations().assign(dead=initializations().dead.T), "`dead`"),
+    "initialisations without an end": (lambda: initializations().drop_vars("final_loss"), "`final_loss`"),
+    "states in another order": (lambda: initializations().assign_coords(state=list(STATES)[::-1]), "`state`.*initial"),
+    "a divergence by halves": (
+        lambda: initializations().assign(diverged_at=("scheme", np.ones(3))),
+        "`diverged_at`.*whole",
+    ),
+    "gradients without examples": (lambda: gradients().drop_vars("example_norm"), "`example_norm`"),
+    "gradients without noise scale": (lambda: without_attr(gradients(), "noise_scale"), "`noise_scale`"),
+    "cosines of unnumbered examples": (lambda: gradients().drop_vars("other"), "`other`"),
+    "extrapolation without a range": (lambda: without_attr(extrapolation(), "train_range"), "`train_range`"),
+    "extrapolation with other regions": (lambda: extrapolation().assign_coords(region=["in", "out"]), "`region`"),
+    "extrapolation without predictions": (lambda: extrapolation().drop_vars("prediction"), "`prediction`"),
     "connection by an unknown curve": (lambda: with_attr(connection(), "curve", "spline"), "'spline'.*polygonal"),
     "connection without nodes": (lambda: connection().drop_vars("theta"), "`theta`"),
     "barrier without names": (lambda: barrier().drop_vars("quantity"), "`quantity`"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.figures import curvatures, descents, valleys
+from tests.figures import curvatures, descents, statistics, valleys
 from tests.figures.descents import drawn, numbers
 from tests.figures.stochastic import fit, risks
 from thalweg import figures
@@ -32,6 +32,7 @@ POINTS = descents.critical(["minimum", "saddle", "minimum", "degenerate"], [(1, 
         *(curvatures.pairs(), curvatures.density(), curvatures.trace(), curvatures.path()),
         *(valleys.trajectory(), valleys.connection(), valleys.barrier(), valleys.course()),
         *(valleys.motion(), valleys.random_walk(), valleys.by_length()),
+        *(statistics.initializations(), statistics.gradients(), statistics.extrapolation()),
     ],
     ids=lambda ds: ds.attrs["kind"],
 )
@@ -57,7 +58,10 @@ def test_the_picture_of_a_result_is_the_figure_of_its_kind(plane, line, box, run
             curvatures.path(),
             *(valleys.trajectory(), valleys.connection(), valleys.motion(), valleys.by_length()),
         ],
-        "Board": [valleys.barrier(), valleys.course(), valleys.random_walk()],
+        "Board": [
+            *(valleys.barrier(), valleys.course(), valleys.random_walk()),
+            *(statistics.initializations(), statistics.gradients(), statistics.extrapolation()),
+        ],
     }
     for name, results in shown.items():
         assert {type(figures.picture(ds, backend="none")).__name__ for ds in results} == {name}

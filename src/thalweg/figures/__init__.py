@@ -16,6 +16,9 @@
   (surfaces over `t`, kind `barrier`); `course`: a curve in its plane (kind `course`).
 - `training`, `motion`: a training run by itself, and how it moved (kinds `trajectory`, `connection`, `motion`).
 - `random_walk`, `components_by_length`: components of a run beside those of random walks (kinds of these names).
+- `initializations`: one network drawn anew by several schemes (kind `initializations`).
+- `gradients`, `gradient_cosines`: norms by parameter and by example, and how far examples agree (kind `gradients`).
+- `extrapolation`: predictions and errors within and beyond the training data (kind `extrapolation`).
 - `picture`: a result of any kind, by the figure of its kind.
 - `animate`: a film of any of them that is drawn at a `step`, or of a walk along a course.
 - `save`: a figure or film to a file, by its suffix.
@@ -39,7 +42,10 @@ from thalweg.figures.density_path import density_path
 from thalweg.figures.descent import descent
 from thalweg.figures.estimate import estimate
 from thalweg.figures.export import save
+from thalweg.figures.extrapolation import extrapolation
 from thalweg.figures.fit import fit
+from thalweg.figures.gradients import gradient_cosines, gradients
+from thalweg.figures.initializations import initializations
 from thalweg.figures.motion import motion
 from thalweg.figures.overlap import overlap
 from thalweg.figures.random_walk import random_walk
@@ -62,7 +68,11 @@ __all__ = [
     "density_path",
     "descent",
     "estimate",
+    "extrapolation",
     "fit",
+    "gradient_cosines",
+    "gradients",
+    "initializations",
     "linear_approximation",
     "motion",
     "overlap",

@@ -16,7 +16,10 @@ from thalweg.figures.critical import critical_points
 from thalweg.figures.density import density
 from thalweg.figures.descent import descent
 from thalweg.figures.estimate import estimate
+from thalweg.figures.extrapolation import extrapolation
 from thalweg.figures.fit import fit
+from thalweg.figures.gradients import gradients
+from thalweg.figures.initializations import initializations
 from thalweg.figures.motion import motion
 from thalweg.figures.random_walk import random_walk
 from thalweg.figures.risk import risk
@@ -115,6 +118,9 @@ _FIGURES: dict[str, Any] = {
     "motion": motion,
     "random_walk": random_walk,
     "components_by_length": components_by_length,
+    "initializations": initializations,
+    "gradients": gradients,
+    "extrapolation": extrapolation,
 }
 
 

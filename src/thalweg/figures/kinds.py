@@ -18,6 +18,9 @@ _MAKERS = {
     "motion": "motion",
     "random_walk": "random_walk",
     "components_by_length": "components_by_length",
+    "initializations": "compare_initializations",
+    "gradients": "gradient_statistics",
+    "extrapolation": "extrapolation",
 }
 
 

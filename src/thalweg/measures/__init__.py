@@ -12,7 +12,11 @@ from thalweg.measures.curvature_map import curvature_map
 from thalweg.measures.density import spectral_density
 from thalweg.measures.descent import descend
 from thalweg.measures.eigen import eigen_line, eigen_plane
+from thalweg.measures.extrapolation import extrapolation
 from thalweg.measures.fit import model_fit
+from thalweg.measures.gradients import gradient_statistics
+from thalweg.measures.initialization import Initialization, initialize
+from thalweg.measures.initializations import compare_initializations
 from thalweg.measures.motion import motion
 from thalweg.measures.outcomes import outcomes
 from thalweg.measures.outliers import num_outliers, overlap
@@ -28,11 +32,13 @@ from thalweg.measures.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
     "Connection",
+    "Initialization",
     "Soup",
     "WorstCase",
     "adam_preconditioner",
     "average_weights",
     "below",
+    "compare_initializations",
     "components_by_length",
     "connect",
     "course",
@@ -45,8 +51,11 @@ __all__ = [
     "diagonal",
     "eigen_line",
     "eigen_plane",
+    "extrapolation",
     "gradient_field",
+    "gradient_statistics",
     "greedy_soup",
+    "initialize",
     "linear_approximation",
     "loss_along",
     "loss_barrier",

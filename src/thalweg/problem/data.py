@@ -51,6 +51,7 @@ class Batches:
         self._place: Callable[[Any], Any] = lambda batch: tree_map(lambda x: x.detach().to(device, copy=True), batch)
         self.num_examples = self.num_batches = 0
         self.columns: list[bool] | None = None
+        self._chosen: np.ndarray | None = None
         kept = self._read(memory)
         self._tree: Any = None
         self._list = kept
@@ -102,6 +103,11 @@ class Batches:
             self.columns = [a and b for a, b in zip(self.columns, found, strict=True)] if alike else None
         self.num_examples += size
         self.num_batches += 1
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Numbers of these examples in the data that they are a subset of."""
+        return np.arange(self.num_examples) if self._chosen is None else self._chosen
 
     @property
     def resident(self) -> bool:
@@ -213,7 +219,7 @@ class Batches:
         small = object.__new__(Batches)
         small._device, small._what, small._place = self._device, self._what, lambda batch: batch
         small.num_examples, small._tree, small._list = num_examples, None, None
-        small.columns = self.columns
+        small.columns, small._chosen = self.columns, chosen
         if self._tree is not None:
             index = torch.as_tensor(chosen, device=self._device)
             small._tree = take(self._tree, index, self.num_examples)

@@ -32,6 +32,7 @@ from thalweg.problem.identity import (
     hash_text,
 )
 from thalweg.problem.network import Network, Precision, Step, arithmetic, suited
+from thalweg.problem.per_example import ExampleGradients
 from thalweg.problem.plans import remembered
 from thalweg.problem.protocol import Measurement
 from thalweg.problem.training import Training
@@ -203,6 +204,36 @@ class ModuleProblem:
         fits(state, self._network.head.model, Path(file).name)
         return self.with_state(state)
 
+    def with_data(self, data: Any, *, test_data: Any = None, batch_size: int | None = None) -> ModuleProblem:
+        """The same network and loss on other data: what lies outside of the training distribution, for one.
+
+        Every measure then tells of these data. Parameters as of the class; nothing of this problem changes.
+
+        Examples
+        --------
+        >>> line = nn.Linear(1, 1, bias=False)
+        >>> x = torch.tensor([[1.0], [2.0]])
+        >>> problem = ModuleProblem(line, (x, 3 * x), loss=nn.functional.mse_loss)
+        >>> farther = problem.with_data((10 * x, 30 * x))
+        >>> bool(farther.loss(problem.theta) > problem.loss(problem.theta))
+        True
+        """
+        network = self._network.standing_at(self._network.theta)
+        criteria = dict(self._criteria)
+        return ModuleProblem(
+            network.head.model,
+            data,
+            criteria.pop("loss", None),
+            criteria,
+            step=network.head.step,
+            test_data=test_data,
+            batch_norm=self._batch_norm,
+            batch_size=batch_size,
+            device=self.device,
+            precision=network.precision,
+            compile=self._compile,
+        )
+
     def with_batch_norm(self, batch_norm: BatchNorm) -> ModuleProblem:
         """The same problem with batch normalisation's other mode; see `batch_norm` above."""
         one_of("batch_norm", batch_norm, ("running", "recalibrate"))
@@ -257,6 +288,44 @@ class ModuleProblem:
         with arithmetic(self._network.precision, self.device):
             value, slope = self._objective.value_and_gradient(rows, index, at_once)
         return value.reshape(theta.shape[:-1]), slope.reshape(theta.shape)
+
+    def example_gradients(
+        self, theta: Any = None, *, num_examples: int | None = None, seed: int = 0
+    ) -> ExampleGradients:
+        r"""Gradients $\nabla \ell_i(\theta)$ of every example's own loss, some rows `(k, num_weights)` at a time.
+
+        Parameters
+        ----------
+        theta
+            Where; `problem.theta` by default.
+        num_examples, seed
+            Of a fixed random subset of the training examples, in the data's order.
+
+        Raises
+        ------
+        ValueError
+            Where an example has no loss of its own: it depends on its batch, or the criterion returns only means.
+
+        Notes
+        -----
+        Cost: about two gradients over the data for small networks; memory for about 128 MB of rows.
+
+        Examples
+        --------
+        >>> line = nn.Linear(1, 1, bias=False)
+        >>> x = torch.tensor([[1.0], [2.0]])
+        >>> problem = ModuleProblem(line, (x, 0 * x), loss=nn.functional.mse_loss)
+        >>> torch.cat(list(problem.example_gradients(torch.ones(1))))
+        tensor([[2.],
+                [8.]])
+        """
+        if not self._recut or self._network.recalibrates:
+            raise ValueError(
+                "An example's loss depends on which others share its batch (or on the statistics of all data), so it "
+                'has no gradient of its own. Use running statistics: `model.eval()`, batch_norm="running".'
+            )
+        data = self._used(num_examples, seed)["train"]
+        return ExampleGradients(self._network.only_loss(), data, self._vector(self.theta if theta is None else theta))
 
     def training(self, examples_picked: bool = True) -> Training:
         """The network as it is while it is trained, on mini-batches of the training data; see `Training`.

@@ -67,6 +67,25 @@ Kinds
     Components of the first so many steps of a run: `explained_variance_ratio(length, axis)`, `theory(length, axis)` of
     a random walk as long, and `overlap(length)` of the span of the components with that of the whole run's (0 to 1).
 
+`initializations`
+    One network under several initialisations. Over `scheme` and `layer` (names of weight matrices and kernels): the
+    norm of the gradient of the mean loss before training, `gradient_norm`, and of what each layer passes on,
+    `activation_mean`, `activation_std` and `dead` (the share of its units that are 0 for every example; the coordinate
+    `activation(layer)` names the functions that the layer's output goes through first). `loss(scheme, step)` of the
+    mini-batches (updates, from 1), `initial_loss(scheme)` and `final_loss(scheme)` over all data (perhaps `initial_`
+    and `final_` of other quantities, such as `test_loss`), and `diverged_at(scheme)`, the first update whose loss is
+    not finite, -1 for never: `inf` and `nan` are kept. Perhaps `singular_value(scheme, state, value)` of the Jacobian
+    of the outputs in the weights, for `state` `initial` and `trained`.
+`gradients`
+    At one place in weight space: `norm(layer)` of the gradient over all data, by parameter; `example_norm(example)` of
+    the examples' own gradients, and `cosine(one, other)` between some of them (coordinates are the examples' numbers in
+    the order they were chosen in; perhaps `target`). In attrs `noise_scale` with `noise_scale_standard_error`,
+    `trace_covariance`, `gradient_square`, and the standard errors of these.
+`extrapolation`
+    A model of one input and one output within and beyond the range of its training data, `attrs["train_range"]`: over
+    `input`, in rising order of it, `x`, `prediction`, `target` and `inside` (true or false); over `region` (`inside`,
+    `outside`), `mean_square_error`, `largest_error` and `count`.
+
 Kinds of curvature say in `attrs["matrix"]` whose: `hessian`, `ggn`, `fisher`, `fisher_sampled` or `empirical_fisher`.
 Eigenvalues have the unit of the loss, because weights have none.
 
@@ -95,7 +114,7 @@ from __future__ import annotations
 
 import xarray as xr
 
-from thalweg.schema import curvatures, descents, paths, surfaces, valleys
+from thalweg.schema import curvatures, descents, paths, statistics, surfaces, valleys
 from thalweg.schema.curvatures import MATRICES, QUANTITIES
 from thalweg.schema.needs import SchemaError, coordinates
 from thalweg.schema.surfaces import ROLES, values
@@ -113,7 +132,7 @@ __all__ = [
     "values",
 ]
 
-_CHECKS = surfaces.CHECKS | paths.CHECKS | descents.CHECKS | curvatures.CHECKS | valleys.CHECKS
+_CHECKS = surfaces.CHECKS | paths.CHECKS | descents.CHECKS | curvatures.CHECKS | valleys.CHECKS | statistics.CHECKS
 KINDS = tuple(_CHECKS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
@@ -69,6 +70,10 @@ def series(axes: Axes, s: Series, theme: themes.Theme) -> Any:
     """The band, the curve with its marks, and the bars; returns the curve."""
     shade, paper = color(s.color, theme), themes.palette(theme).paper
     name = s.entry or f"_{s.label}"
+    if s.filled:
+        low = axes.get_ylim()[0] if axes.get_yscale() == "log" else max(axes.get_ylim()[0], 0.0)
+        heights = np.where(s.y > low, s.y - low, np.nan)
+        return axes.bar(s.x, heights, s.filled, low, color=shade, linewidth=0, label=name, zorder=2)
     if s.band is not None:
         axes.fill_between(s.x, *s.band, color=shade, alpha=0.2, linewidth=0, label=f"_{s.label}, band")
     for ends, upright in ((s.bars, True), (s.across, False)):

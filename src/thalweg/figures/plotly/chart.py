@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from thalweg.figures import theme as themes
 from thalweg.figures.chart import Chart, Mark, Series, color, see_through
+from thalweg.figures.chart import foot as standing
 from thalweg.figures.plotly.common import Traces, extra_lines, figure, sentences, title, wrap
 from thalweg.figures.rulers import Ruler
 
@@ -82,6 +83,8 @@ def _axes(shown: Chart, k: int, domain: tuple[float, float]) -> dict[str, Any]:
 def series(s: Series, x: Ruler, y: Ruler, theme: themes.Theme, *, keyed: bool, **where: str) -> Traces:
     """The band, the rim and the curve with its marks and bars."""
     shade = color(s.color, theme)
+    if s.filled:
+        return [_filled(s, x, y, shade, keyed) | where]
     base = {"type": "scatter", "x": _at(s.x, x), "y": _at(s.y, y), **where}
     mode = "+".join(["lines"] * bool(s.line) + ["markers"] * bool(s.symbol))
     curve = base | {
@@ -99,6 +102,19 @@ def series(s: Series, x: Ruler, y: Ruler, theme: themes.Theme, *, keyed: bool, *
     rim = {"mode": "lines", "name": f"{s.label}, casing", "hoverinfo": "skip", "showlegend": False}
     rims = [base | rim | {"line": {"color": "#ffffff", "width": 1.6 * s.line + 2.6}}] if s.cased and s.line else []
     return [*_band(s, x, y, shade, where), *rims, curve]
+
+
+def _filled(s: Series, x: Ruler, y: Ruler, shade: str, keyed: bool) -> dict[str, Any]:
+    """Bars, of a width in units of the abscissa, that plotly is not to move beside each other."""
+    low = standing(y)
+    tops = np.where(s.y > low, s.y, np.nan)
+    size = {"x": _at(s.x, x), "y": tops - low, "base": low, "width": s.filled, "offset": -s.filled / 2}
+    look = {
+        "name": s.entry if keyed else s.label,
+        "showlegend": keyed,
+        "marker": {"color": shade, "line": {"width": 0}},
+    }
+    return {"type": "bar", **size, **look, "customdata": s.said, "hovertemplate": "%{customdata}<extra></extra>"}
 
 
 def _marker(s: Series, shade: str, theme: themes.Theme) -> dict[str, Any]:
