@@ -333,3 +333,16 @@ def test_on_the_digits_the_highest_loss_of_a_learned_curve_is_that_of_its_worse_
     along = tw.loss_along(p, found.curve)
     assert float(straight.barrier.sel(quantity="loss")) > 0.3
     assert float(along.loss.max()) == max(float(along.loss[0]), float(along.loss[-1]))
+
+
+def test_ends_may_be_networks_states_or_files(tmp_path):
+    """All the same ends, so all the same curve."""
+    torch.manual_seed(0)
+    nets = [torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1)) for _ in range(2)]
+    problem = tw.ModuleProblem(nets[0], (torch.randn(20, 2), torch.randn(20, 1)), loss=torch.nn.functional.mse_loss)
+    for k, net in enumerate(nets):
+        torch.save(net.state_dict(), tmp_path / f"{k}.pt")
+    flat = [torch.nn.utils.parameters_to_vector(net.parameters()).detach() for net in nets]
+    kinds = [flat, nets, [net.state_dict() for net in nets], [tmp_path / "0.pt", str(tmp_path / "1.pt")]]
+    curves = [tw.connect(problem, *ends, steps=3, progress=False).curve.nodes for ends in kinds]
+    assert all(torch.equal(curve, curves[0]) for curve in curves)

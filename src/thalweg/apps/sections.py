@@ -224,7 +224,9 @@ def _path(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]
 
 
 def _trajectory(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
-    return "The recorded training run", words.trajectory(results[name]), [figures.training(results[name])]
+    ds = results[name]
+    drawn = [figures.training(ds)] if np.isfinite(ds["loss"]).any() else []  # checkpoints come without losses
+    return "The recorded training run", words.trajectory(ds), drawn
 
 
 _MAKERS: dict[str, Maker] = {

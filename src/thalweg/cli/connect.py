@@ -61,7 +61,7 @@ def connect(
         a, b = problem.theta, theta_of(problem, problem.with_checkpoint(second), second.name)
         learning: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "weight_decay": weight_decay}
         learning |= {"num_bends": bends, "seed": seed}
-        name = name or curve.value
+        name = name or f"{curve.value}{'-aligned' * align}"
         valley(
             problem.with_batch_norm("recalibrate"),
             a,

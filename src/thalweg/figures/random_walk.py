@@ -216,7 +216,7 @@ def _outside(out: list[int], count: int) -> str:
         )
     if len(out) == count:
         return (
-            f"All {number(count)} components explain more or less than in any simulated walk"
+            f"All {number(count)} components lie outside the range of the simulated walks"
             if count > 1
             else ("It explains more or less than in any simulated walk")
         )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from thalweg.problem import Problem
 from thalweg.subspaces import Segment
 from thalweg.subspaces.curve import finite_rows
 from thalweg.subspaces.curves import CURVES, _Bent
 
-Ends = Tensor | np.ndarray | Mapping[str, Tensor]
+Ends = Tensor | np.ndarray | Mapping[str, Tensor] | nn.Module | str | Path
 
 
 def beginning(problem: Problem, a: Ends, b: Ends, curve: Any, num_bends: int | None, init: Any) -> _Bent:
@@ -68,6 +69,12 @@ def _own(problem: Problem, curve: Any, first: Tensor, last: Tensor) -> _Bent:
 
 def _end(problem: Problem, given: Ends, name: str) -> Tensor:
     """An end as a flat vector of the problem's own kind."""
+    if isinstance(given, nn.Module):
+        given = given.state_dict()
+    if isinstance(given, (str, Path)):
+        if not hasattr(problem, "with_checkpoint"):
+            raise TypeError(f"`{name}` is a file, but the problem has no model. Pass a vector of weights.")
+        return theta_of(problem, problem.with_checkpoint(given), Path(given).name)
     if isinstance(given, Mapping):
         if not hasattr(problem, "with_state"):
             raise TypeError(f"`{name}` is a dict, but the problem has no model. Pass a vector of weights.")

@@ -85,8 +85,8 @@ def connect(
     problem
         A `ModuleProblem`; whose weights it holds does not matter. A `FunctionProblem` is evaluated whole.
     a, b
-        The ends: weights `(num_weights,)`, or state dicts, which may differ from the problem's network in trained
-        parameters and statistics of normalisation only.
+        The ends: weights `(num_weights,)`; or networks, their state dicts or checkpoint files, which may differ from
+        the problem's network in trained parameters and statistics of normalisation only.
     curve
         `"bezier"`, `"polygonal"`, or a curve with these ends, from which learning begins.
     num_bends

@@ -32,21 +32,22 @@ def draw(shown: Map, theme: themes.Theme) -> Figure:
         figure, panels = map_page(shown, width, height, theme)
         for layer, place in panels:
             axes: Any = figure.add_subplot(place, projection="3d", computed_zorder=False)
-            _panel(axes, shown, layer, theme)
+            _panel(axes, shown, layer, theme, seen=panels[0][0])
             if not single:
                 heading(axes, layer)
             colorbar(figure, layer, bands=False, words=single, ax=axes, shrink=0.62, pad=0.03, aspect=26, fraction=0.04)
         return figure
 
 
-def _panel(axes: Any, shown: Map, layer: Layer, theme: themes.Theme) -> None:
+def _panel(axes: Any, shown: Map, layer: Layer, theme: themes.Theme, seen: Layer) -> None:
+    """One quantity, from where `seen` is best seen: all panels from there."""
     p = themes.palette(theme)
     s = layer.scale
     span = s.high - s.low
     ground = s.low - _FLOOR * span
     sides = camera.sides(shown.x.values, shown.y.values, shown.commensurate, _HEIGHT)
     slope = np.tan(np.deg2rad(_ELEVATION)) * (1 + _FLOOR) / _HEIGHT
-    angle = camera.best(layer, slope)
+    angle = camera.best(seen, slope)
     view = (angle, slope)
     _floor(axes, shown, layer, ground)
     _relief(axes, layer, sides, angle)
