@@ -25,6 +25,7 @@ NAMES = {
     *("Alignment", "PermutationSpec", "match_weights", "permutation_spec"),
     *("BezierCurve", "Connection", "PolygonalChain", "connect", "course", "curve_plane", "loss_along"),
     *("loss_barrier", "read_curve"),
+    *("empirical_ntk", "kernel_alignment", "laziness", "linearize", "principal_features_at", "LinearizedProblem"),
     *("average_weights", "components_by_length", "greedy_soup", "motion", "moving_average", "random_walk"),
     *("read_trajectory", "soup"),
     *("compare_initializations", "extrapolation", "gradient_statistics", "initialize"),

@@ -228,7 +228,43 @@ def extrapolation():
     return found.assign(errors).assign_coords(region=["inside", "outside"])
 
 
+def rows(dim="row", prefix=""):
+    return {prefix + "example": (dim, np.array([0, 0, 1, 1])), prefix + "output": (dim, np.array([0, 1, 0, 1]))}
+
+
+def tangent():
+    return xr.Dataset(
+        {
+            "singular_value": ("value", np.ones(3)),
+            "residual": ("value", np.zeros(3)),
+            "bound": ("value", np.zeros(3)),
+            "principal_feature": (("row", "value"), np.zeros((4, 3))),
+            "right_vector": (("value", "weight"), np.zeros((3, 6))),
+            **{name: ("row", np.zeros(4)) for name in ("x", "prediction", "target")},
+        },
+        {"value": [1, 2, 3], "row": np.arange(4), **rows()},
+        {"kind": "tangent", "method": "exact", "rank": 3},
+    )
+
+
+def kernel(part="full"):
+    dims, shape = (("layer",), (2,)) if part == "layer" else ((), ())
+    return xr.Dataset(
+        {"kernel": ((*dims, "row", "column"), np.zeros((*shape, 4, 4)))},
+        {**rows(), **rows("column", "column_"), **({"layer": ["0", "2"]} if dims else {})},
+        {"kind": "kernel", "part": part},
+    )
+
+
+def lazy():
+    names = ("distance", "error", "loss", "linear_loss", "kernel_alignment", "apart", "trained_loss")
+    return xr.Dataset({name: ("step", np.zeros(4)) for name in names}, {"step": np.arange(4)}, {"kind": "lazy"})
+
+
 WELL_FORMED = {
+    "tangent": tangent,
+    "kernel": kernel,
+    "lazy": lazy,
     "initializations": initializations,
     "gradients": gradients,
     "extrapolation": extrapolation,
@@ -271,6 +307,20 @@ def with_attr(ds, key, value, variable=None):
 
 
 MALFORMED = {
+    "tangent without residuals": (lambda: tangent().drop_vars("residual"), "`residual`"),
+    "tangent whose rows are nobody's": (lambda: tangent().drop_vars("output"), "coordinate `output`"),
+    "features on their side": (
+        lambda: tangent().assign(principal_feature=(("value", "row"), np.zeros((3, 4)))),
+        "`principal_feature` has dims",
+    ),
+    "targets of examples": (lambda: tangent().assign(target=("value", np.zeros(3))), "`target` has dims"),
+    "kernel of an unknown part": (lambda: with_attr(kernel(), "part", "half"), "'half'; expected one of"),
+    "kernel of layers without layers": (lambda: with_attr(kernel(), "part", "layer"), "the dim `layer`"),
+    "layers of a whole kernel": (lambda: with_attr(kernel("layer"), "part", "full"), "the dim `layer`"),
+    "kernel of unknown layers": (lambda: kernel("layer").drop_vars("layer"), "coordinate `layer`"),
+    "kernel whose columns are nobody's": (lambda: kernel().drop_vars("column_example"), "coordinate `column_example`"),
+    "lazy training without error": (lambda: lazy().drop_vars("error"), "`error`"),
+    "lazy training without steps": (lambda: lazy().drop_vars("step"), "coordinate `step`"),
     "initialisations without names": (lambda: initializations().drop_vars("scheme"), "`scheme`"),
     "initialisations on their side": (lambda: initializations().assign(dead=initializations().dead.T), "`dead`"),
     "initialisations without an end": (lambda: initializations().drop_vars("final_loss"), "`final_loss`"),
@@ -470,6 +520,10 @@ def test_what_is_optional_may_be_missing():
         spectral_density().drop_vars(["density_low", "density_high"]),
         estimate().drop_vars("sample"),
         estimate("diagonal"),
+        tangent().drop_vars(["bound", "right_vector", "x", "prediction", "target"]),
+        kernel("trace"),
+        kernel("layer"),
+        lazy().drop_vars(["kernel_alignment", "apart", "trained_loss"]),
         spectrum_path().drop_vars(["overlap", "density", "preconditioned", "seconds", "other", "grid"]),
         eigenpairs().isel(pair=slice(0)),
         surface_with_hessian(),

@@ -13,10 +13,13 @@ from thalweg.measures.density import spectral_density
 from thalweg.measures.descent import descend
 from thalweg.measures.eigen import eigen_line, eigen_plane
 from thalweg.measures.extrapolation import extrapolation
+from thalweg.measures.features import principal_features_at
 from thalweg.measures.fit import model_fit
 from thalweg.measures.gradients import gradient_statistics
 from thalweg.measures.initialization import Initialization, initialize
 from thalweg.measures.initializations import compare_initializations
+from thalweg.measures.kernel import empirical_ntk, kernel_alignment
+from thalweg.measures.lazy import laziness
 from thalweg.measures.motion import motion
 from thalweg.measures.outcomes import outcomes
 from thalweg.measures.outliers import num_outliers, overlap
@@ -25,6 +28,7 @@ from thalweg.measures.risk import risk
 from thalweg.measures.sharpness import adam_preconditioner, sharpness
 from thalweg.measures.spectrum import top_eigenpairs
 from thalweg.measures.surface import default_name, describe_cost, loss_surface
+from thalweg.measures.tangent import linearize
 from thalweg.measures.traces import diagonal, trace
 from thalweg.measures.tracking import stability_threshold, track_spectrum
 from thalweg.measures.trajectory import principal_components, principal_plane, project_trajectory
@@ -51,12 +55,16 @@ __all__ = [
     "diagonal",
     "eigen_line",
     "eigen_plane",
+    "empirical_ntk",
     "extrapolation",
     "gradient_field",
     "gradient_statistics",
     "greedy_soup",
     "initialize",
+    "kernel_alignment",
+    "laziness",
     "linear_approximation",
+    "linearize",
     "loss_along",
     "loss_barrier",
     "loss_surface",
@@ -67,6 +75,7 @@ __all__ = [
     "outcomes",
     "overlap",
     "principal_components",
+    "principal_features_at",
     "principal_plane",
     "project_trajectory",
     "random_walk",

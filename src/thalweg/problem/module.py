@@ -22,6 +22,7 @@ from thalweg.problem.curvature import Curvature, Matrix, Method, selected
 from thalweg.problem.data import Batches, read, shuffles
 from thalweg.problem.derivatives import Objective, module_curvature
 from thalweg.problem.engine import Plan, Points, Sums, checked, choose, run
+from thalweg.problem.examples import examples
 from thalweg.problem.identity import (
     circumstances,
     device_name,
@@ -32,6 +33,7 @@ from thalweg.problem.identity import (
     hash_text,
 )
 from thalweg.problem.network import Network, Precision, Step, arithmetic, suited
+from thalweg.problem.outputs import Outputs, Which, finite
 from thalweg.problem.per_example import ExampleGradients
 from thalweg.problem.plans import remembered
 from thalweg.problem.protocol import Measurement
@@ -136,6 +138,7 @@ class ModuleProblem:
         self._model_name = type(model).__name__
         self._plans: dict[Any, tuple[Plan, float]] = {}
         self._subsets: dict[tuple[int, int], dict[str, Batches]] = {}
+        self._outputs: dict[Any, Outputs] = {}
         self._objective = Objective(self._network, self._splits["train"])
         self._frozen = frozen_state(self._network)
         found = checks.examine(self._network, self._splits, criteria)
@@ -450,6 +453,84 @@ class ModuleProblem:
             self._objective.recalibrate(theta)
             return self._network.predict(theta.clone(), inputs)
 
+    def outputs(self, inputs: Any = None, outputs: Which = "all", *, targets: Any = None) -> Outputs:
+        """The network's outputs on some inputs as a vector-valued function of the weights; see `jacobian`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A problem with `step=`, statistics that depend on the weights or on the batch, inputs of the wrong shape,
+            outputs that have no gradient.
+        """
+        given = not (inputs is None or isinstance(inputs, str)) or targets is not None
+        key = (inputs or "train", outputs) if not given else None
+        if key is None or key not in self._outputs:
+            found = self._new_outputs(inputs, outputs, targets)
+            if key is None:
+                return found
+            self._outputs[key] = found
+        return self._outputs[key]
+
+    def jacobian(self, theta: Any = None, inputs: Any = None, outputs: Which = "all", *, targets: Any = None) -> Tensor:
+        r"""Jacobian of the outputs in the weights, $J_{(i,a),w} = \partial f_a(\theta; x_i) / \partial \theta_w$.
+
+        Parameters
+        ----------
+        theta
+            Where; `problem.theta` by default.
+        inputs
+            The training data by default; `"test"`, or inputs as the network takes them.
+        outputs
+            `"all"` $c$ of them, one by its number, their `"sum"`, or each example's `"loss"`.
+        targets
+            Of inputs that are given, where they are needed for the loss.
+
+        Returns
+        -------
+        Tensor
+            `(rows, num_weights)`, example by example: row $ic + a$ is output $a$ of example $i$.
+
+        Raises
+        ------
+        Diverged
+            If it is not finite.
+        ValueError, TypeError
+            As `outputs`.
+
+        Notes
+        -----
+        One forward and $c$ backward passes over the examples, and as many numbers as it has entries. Networks of linear
+        and convolutional layers are differentiated layer by layer, others example by example.
+
+        Examples
+        --------
+        >>> line = nn.Linear(2, 1).double()
+        >>> x = torch.tensor([[1.0, 0.0], [3.0, 2.0]], dtype=torch.float64)
+        >>> problem = ModuleProblem(line, (x, torch.ones(2, 1, dtype=torch.float64)), loss=nn.functional.mse_loss)
+        >>> problem.jacobian()
+        tensor([[1., 0., 1.],
+                [3., 2., 1.]], dtype=torch.float64)
+        """
+        return self.outputs(inputs, outputs, targets=targets).jacobian(self._standing(theta))
+
+    def jvp(self, theta: Any, v: Tensor, inputs: Any = None, outputs: Which = "all", *, targets: Any = None) -> Tensor:
+        """`J v`, `(..., num_weights) -> (..., rows)`, by forward mode; see `jacobian`, which is not formed."""
+        v = torch.as_tensor(v, device=self.device).to(self.layout.dtype)
+        if v.ndim == 0 or v.shape[-1] != self.num_weights:
+            raise ValueError(f"v has shape {tuple(v.shape)}; expected (..., {self.num_weights}), one entry a weight.")
+        return self.outputs(inputs, outputs, targets=targets).jvp(self._standing(theta), v)
+
+    def vjp(self, theta: Any, u: Tensor, inputs: Any = None, outputs: Which = "all", *, targets: Any = None) -> Tensor:
+        """`J^T u`, `(..., rows) -> (..., num_weights)`, by a backward pass; see `jacobian`, which is not formed."""
+        found = self.outputs(inputs, outputs, targets=targets)
+        u = torch.as_tensor(u, device=self.device).to(self.layout.dtype)
+        if u.ndim == 0 or u.shape[-1] != found.num_rows:
+            raise ValueError(
+                f"u has shape {tuple(u.shape)}; expected (..., {found.num_rows}), one entry for each of "
+                f"{found.num_examples} examples and {found.per_example} outputs."
+            )
+        return found.vjp(self._standing(theta), u)
+
     def measure(
         self,
         points: Points,
@@ -578,12 +659,32 @@ class ModuleProblem:
 
     # --- inside ---
 
+    def _new_outputs(self, inputs: Any, outputs: Which, targets: Any) -> Outputs:
+        if self._network.head.step is not None:
+            raise TypeError("A problem with `step=` has losses and no outputs of its own to differentiate.")
+        if self._network.recalibrates or not self._recut:
+            raise ValueError(
+                "What the network returns for an example depends on which others share its batch (or on statistics of "
+                'all data), so that an example has no row of its own. Use batch_norm="running" and running statistics.'
+            )
+        found = examples(self._sources, self._network, inputs, targets)
+        if found.words != "given":
+            return Outputs(self._network, found, outputs)
+        if outputs == "loss" and targets is None:
+            raise ValueError('outputs="loss" of given inputs needs `targets`.')
+        return Outputs(self._network, found, outputs, self.outputs().shape if outputs != "loss" else None)
+
+    @property
+    def _sources(self) -> dict[str, Batches]:
+        """The data with inputs as the model takes them."""
+        return self._splits
+
     def _with(self, network: Network) -> ModuleProblem:
         """The problem with another network; everything else is shared."""
         checks.finite_weights(network)
-        other = object.__new__(ModuleProblem)
+        other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        other._network, other._objective = network, self._objective.moved(network)
+        other._network, other._objective, other._outputs = network, self._objective.moved(network), {}
         return other
 
     def _used(self, num_examples: int | None, seed: int) -> dict[str, Batches]:
@@ -629,6 +730,12 @@ class ModuleProblem:
             rows = theta.reshape(-1, self.num_weights)
             stacked = torch.stack([function(row) for row in rows])
         return stacked.reshape(*theta.shape[:-1], *stacked.shape[1:])
+
+    def _standing(self, theta: Any) -> Tensor:
+        """Finite weights; the problem's own for None."""
+        at = self._network.theta if theta is None else self._vector(torch.as_tensor(theta).detach())
+        finite(at, f"{int((~at.isfinite()).sum())} of its {len(at)} weights are")
+        return at.to(self.layout.dtype)
 
     def _vector(self, theta: Any) -> Tensor:
         theta = torch.as_tensor(theta, device=self.device)

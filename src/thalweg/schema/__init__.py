@@ -108,13 +108,33 @@ Eigenvalues have the unit of the loss, because weights have none.
     descent becomes unstable, nan where unknown; `attrs["threshold_words"]`); perhaps `seconds(step)`,
     `overlap(step, other)` of the top subspaces (0 to 1; `other` are the same steps), `preconditioned(step, pair)`, and
     densities `density(step, grid)` over the eigenvalues in coordinate `grid`.
+
+Kinds of the tangent of a network have rows, one for each input and output, whose coordinates `example(row)` and
+`output(row)` say of which (`output` is -1 where it is none by itself: a sum, or a loss).
+
+`tangent`
+    The Jacobian $J = U \Sigma V^\top$ of the outputs in the weights: over `value`, numbered from 1, `singular_value`
+    and `residual` (the root of $\lVert Jv - \sigma u \rVert^2 + \lVert J^\top u - \sigma v \rVert^2$, or more);
+    `principal_feature(row, value)`, the columns of $U \Sigma$; perhaps `bound(value)`, by how much a singular value
+    can be larger, `right_vector(value, weight)`, and over `row` the inputs `x` where they are numbers, `prediction`,
+    `target`. Attrs: `method` (`exact`, `randomized`, `lanczos`), `rank` with `rank_known`, `frobenius`, `tail` (of
+    what is left out, in that norm), `num_weights`, `theta_id`; perhaps the training data's `train_low`, `train_high`.
+`kernel`
+    The tangent kernel $J J^\top$ as `kernel(row, column)`; columns have coordinates with the prefix `column_`.
+    `attrs["part"]` is `full`, `trace` (summed over outputs: one row for each input) or `layer` (the first dim `layer`,
+    whose parts add up to the whole). Perhaps `order(row)` and `column_order(column)`: places of the rows in drawings.
+`lazy`
+    How far training leaves the tangent: over `step`, the `distance` of the weights from the first, the `error` of the
+    linearised outputs (root mean square), `loss` and `linear_loss` of both models at the same weights; perhaps
+    `relative_distance`, `relative_error`, `kernel_alignment` with the first step's kernel, `target_alignment`; of the
+    linearised model trained by itself `trained_loss`, and how far its outputs are `apart` from the network's.
 """
 
 from __future__ import annotations
 
 import xarray as xr
 
-from thalweg.schema import curvatures, descents, paths, statistics, surfaces, valleys
+from thalweg.schema import curvatures, descents, paths, statistics, surfaces, tangents, valleys
 from thalweg.schema.curvatures import MATRICES, QUANTITIES
 from thalweg.schema.needs import SchemaError, coordinates
 from thalweg.schema.surfaces import ROLES, values
@@ -132,7 +152,15 @@ __all__ = [
     "values",
 ]
 
-_CHECKS = surfaces.CHECKS | paths.CHECKS | descents.CHECKS | curvatures.CHECKS | valleys.CHECKS | statistics.CHECKS
+_CHECKS = (
+    surfaces.CHECKS
+    | paths.CHECKS
+    | descents.CHECKS
+    | curvatures.CHECKS
+    | valleys.CHECKS
+    | tangents.CHECKS
+    | statistics.CHECKS
+)
 KINDS = tuple(_CHECKS)
 
 

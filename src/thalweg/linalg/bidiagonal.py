@@ -1,0 +1,183 @@
+r"""The largest singular triplets of a matrix that is never stored: Golub-Kahan-Lanczos bidiagonalisation.
+
+One product with $A$ and one with its transpose give one more row of $V$ and of $U$, both kept orthonormal by full
+re-orthogonalisation:
+
+$$ A V^\top = U^\top B, \qquad A^\top U^\top = V^\top B^\top + \beta\, v\, e^\top . $$
+
+$B$ holds every coefficient that orthogonalisation removed (in exact arithmetic two diagonals). A triplet
+$(x, \sigma, y)$ of $B$ is one of $A$ with the residual $\lVert A^\top u - \sigma v \rVert = \beta |x_m|$, which costs
+no product. Where the rows close ($\beta = 0$) a random vector goes on, until what it finds is nothing: the rank.
+
+Cost of $m$ steps besides $2m$ products: $m$ vectors of each side, $O(m^2)$ of them in operations.
+Reference: Golub & Kahan (1965), SIAM J. Numer. Anal. 2(2); Golub & Van Loan, Matrix Computations, section 10.4.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.linalg.krylov import Basis
+from thalweg.linalg.linear_map import LinearMap
+from thalweg.linalg.svd import Triplets, rank_tolerance
+
+_STILL = 3  # steps for which the values have to stand still
+_EACH = 128  # rows up to which every step is looked at
+
+
+class _Bidiagonal:
+    """The decomposition, as it grows."""
+
+    def __init__(self, matrix: LinearMap, generator: torch.Generator) -> None:
+        self.matrix, self.generator = matrix, generator
+        self.left = Basis(matrix.shape[0], matrix.dtype, matrix.device)
+        self.right = Basis(matrix.shape[1], matrix.dtype, matrix.device)
+        self._b = np.zeros((0, 0))
+        self.beta = self.scale = 0.0
+        self.dropped = 0.0  # what was taken for zero, squared
+        self.exhausted = False
+        self.next: Tensor | None = self._unit(matrix.random(1, generator)[0])
+
+    @property
+    def small(self) -> float:
+        """Lengths that are rounding."""
+        return 64 * torch.finfo(self.matrix.dtype).eps * self.scale
+
+    def step(self) -> None:
+        """Take in `next`."""
+        assert self.next is not None
+        row = self.matrix.forward(self.next[None])[0]
+        coefficients, rest = self.left.split(row)
+        alpha = float(rest.norm())
+        self.scale = max(self.scale, float(np.hypot(alpha, np.linalg.norm(coefficients))))
+        self.right.append(self.next)
+        grown = np.zeros((self.left.size + 1, self.right.size))
+        grown[: self._b.shape[0], : self._b.shape[1]] = self._b
+        grown[: self.left.size, -1] = coefficients
+        if alpha <= self.small or self.left.size == self.matrix.shape[0]:
+            self.dropped += alpha**2
+            self._b = grown[:-1]
+            # of a direction that is orthogonal to all before and random, nothing is left: there is nothing left at all
+            self.exhausted = self.exhausted or self.beta == 0.0 or self.left.size == self.matrix.shape[0]
+            self._go_on()
+            return
+        grown[-1, -1] = alpha
+        self._b = grown
+        self.left.append((rest / alpha).to(self.matrix.dtype))
+        self._follow(self.matrix.adjoint(self._last(self.left)[None])[0])
+
+    def _follow(self, product: Tensor) -> None:
+        rest = self.right.split(product)[1]
+        self.beta = float(rest.norm())
+        self.scale = max(self.scale, self.beta)
+        if self.beta <= self.small:
+            self.dropped += self.beta**2
+            self._go_on()
+        else:
+            self.next = self._unit(rest)
+
+    def _go_on(self) -> None:
+        """From a random direction; there is none when the rows span everything."""
+        self.beta = 0.0
+        if self.right.size == self.matrix.shape[1]:
+            self.next, self.exhausted = None, True
+            return
+        self.next = self._unit(self.right.split(self.matrix.random(1, self.generator)[0])[1])
+
+    def triplets(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Columns x, values, rows y, residuals."""
+        x, values, y = np.linalg.svd(self._b, full_matrices=False)
+        tails = self.beta * np.abs(x[-1]) if len(x) else np.zeros(0)
+        rounding = torch.finfo(self.matrix.dtype).eps * self.scale
+        return x, values, y, np.sqrt(tails**2 + self.dropped + rounding**2)
+
+    def _last(self, basis: Basis) -> Tensor:
+        pick = np.zeros((basis.size, 1))
+        pick[-1] = 1.0
+        return basis.combine(pick)[0]
+
+    def _unit(self, vector: Tensor) -> Tensor:
+        return (vector / vector.norm()).to(self.matrix.dtype)
+
+
+def lanczos_svd(
+    matrix: LinearMap,
+    k: int,
+    *,
+    tol: float = 1e-3,
+    rtol: float | None = None,
+    max_products: int | None = None,
+    seed: int = 0,
+) -> Triplets:
+    r"""The `k` largest singular triplets, from products alone.
+
+    Parameters
+    ----------
+    matrix
+        Products with A and its transpose.
+    k
+        How many; fewer come back where the rank is lower.
+    tol
+        A triplet has converged when $\lVert A^\top u - \sigma v \rVert \le$ `tol` $\sigma_1$ ($Av = \sigma u$ holds
+        to rounding) and its value stood still.
+    rtol
+        Singular values below this share of the largest count as zero; `rank_tolerance` unless given.
+    max_products
+        With A and its transpose together; `max(400, 40 k)` unless given.
+    seed
+        Of the random start.
+
+    Notes
+    -----
+    As with all methods of one start vector, a singular value that is repeated may be found once.
+
+    Examples
+    --------
+    >>> A = torch.diag(torch.arange(1.0, 101.0, dtype=torch.float64))
+    >>> matrix = LinearMap(lambda v: v @ A.T, lambda u: u @ A, (100, 100), dtype=torch.float64)
+    >>> found = lanczos_svd(matrix, 2, tol=1e-6)
+    >>> found.singular_values.round(6), found.stop
+    (array([100.,  99.]), 'converged')
+    """
+    if not 1 <= k <= min(matrix.shape):
+        raise ValueError(f"k={k} triplets of a matrix of shape {matrix.shape}. Ask for 1 to {min(matrix.shape)}.")
+    budget = max(400, 40 * k) if max_products is None else max_products
+    grown = _Bidiagonal(matrix, torch.Generator().manual_seed(seed))
+    seen: list[np.ndarray] = []
+    converged = False
+    while grown.next is not None and not grown.exhausted and matrix.num_products < budget and not converged:
+        grown.step()
+        size = grown.left.size
+        if size < k or (size > _EACH and size % 4):
+            continue
+        _, values, _, residuals = grown.triplets()
+        seen = [*seen[1 - _STILL :], values[:k]]
+        still = len(seen) == _STILL and all(np.abs(old - values[:k]).max() <= tol * values[0] for old in seen)
+        converged = still and bool((residuals[:k] <= tol * values[0]).all())
+    return _result(grown, k, rank_tolerance(matrix.shape, matrix.dtype) if rtol is None else rtol, converged)
+
+
+def _result(grown: _Bidiagonal, k: int, share: float, converged: bool) -> Triplets:
+    matrix = grown.matrix
+    x, values, y, residuals = grown.triplets()
+    above = int((values > share * values[0]).sum()) if len(values) and values[0] > 0 else 0
+    kept = min(k, above)
+    values = values[:kept]
+    tail = max(matrix.frobenius**2 - float((values**2).sum()), 0.0) ** 0.5
+    left = grown.left.combine(x[:, :kept]) if kept else torch.empty(0, matrix.shape[0], dtype=matrix.dtype)
+    right = grown.right.combine(y[:kept].T) if kept else torch.empty(0, matrix.shape[1], dtype=matrix.dtype)
+    return Triplets(
+        values,
+        left,
+        right,
+        residuals[:kept],
+        np.full(kept, np.nan),
+        matrix.frobenius,
+        tail,
+        above,
+        grown.exhausted,
+        matrix.num_products,
+        "converged" if converged or grown.exhausted else "budget",
+    )

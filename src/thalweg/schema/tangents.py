@@ -1,0 +1,53 @@
+"""Kinds of the tangent of a network: Jacobians, kernels, what initialisation does, gradients, lazy training."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from thalweg.schema.needs import SchemaError, need, need_variables
+
+PARTS = ("full", "trace", "layer")
+
+
+def _tangent(ds: xr.Dataset) -> None:
+    wanted = {"singular_value": ("value",), "residual": ("value",), "principal_feature": ("row", "value")}
+    further = {"bound": ("value",), "right_vector": ("value", "weight")}
+    need_variables(ds, wanted | {name: dims for name, dims in further.items() if name in ds})
+    need(ds, ds.coords, "value", "coordinate")
+    need_rows(ds, "row", "")
+    need_variables(ds, {name: ("row",) for name in ("x", "prediction", "target") if name in ds.data_vars})
+
+
+def _kernel(ds: xr.Dataset) -> None:
+    layers = ("layer",) if "layer" in ds.dims else ()
+    need_variables(ds, {"kernel": (*layers, "row", "column")})
+    if ds.attrs.get("part") not in PARTS:
+        raise SchemaError(f"attrs['part'] of a kernel is {ds.attrs.get('part')!r}; expected one of {PARTS}.")
+    if (ds.attrs["part"] == "layer") != bool(layers):
+        raise SchemaError("A kernel has the dim `layer` where attrs['part'] is 'layer', and only there.")
+    if layers:
+        need(ds, ds.coords, "layer", "coordinate")
+    need_rows(ds, "row", "")
+    need_rows(ds, "column", "column_")
+
+
+def _lazy(ds: xr.Dataset) -> None:
+    need_variables(ds, dict.fromkeys(("distance", "error", "loss", "linear_loss"), ("step",)))
+    further = ("relative_distance", "relative_error", "kernel_alignment", "target_alignment", "apart", "trained_loss")
+    need_variables(ds, {name: ("step",) for name in further if name in ds})
+    need(ds, ds.coords, "step", "coordinate")
+
+
+def need_rows(ds: xr.Dataset, dim: str, prefix: str) -> None:
+    """Rows that say of which example and output they are."""
+    for name in ("example", "output"):
+        need(ds, ds.coords, prefix + name, "coordinate")
+        if ds[prefix + name].dims != (dim,):
+            raise SchemaError(f"`{prefix + name}` has dims {ds[prefix + name].dims}; expected ('{dim}',).")
+
+
+CHECKS = {
+    "tangent": _tangent,
+    "kernel": _kernel,
+    "lazy": _lazy,
+}
