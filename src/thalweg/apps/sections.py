@@ -19,6 +19,11 @@ Results = dict[str, xr.Dataset]
 Part = tuple[str, str, str]
 Maker = Callable[[str, Results], tuple[str, list[str], list[go.Figure]]]
 _SPAN = 200.0  # of the losses, from the 5th to the 95th percentile: a map takes logarithms
+_PLAIN = {
+    "initializations": "Initialisations side by side",
+    "gradients": "Gradients of single examples",
+    "extrapolation": "Inside and outside of the training range",
+}
 _CONFIG = {"displaylogo": False, "responsive": True}
 
 
@@ -198,6 +203,11 @@ def _single(name: str, results: Results) -> tuple[str, list[str], list[go.Figure
     return "The gradient as best linear approximation", [told], [figures.linear_approximation(ds)]
 
 
+def _plain(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
+    """A picture that tells its own numbers."""
+    return _PLAIN[results[name].attrs["kind"]], [], [figures.picture(results[name])]
+
+
 def _curvature(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
     ds = results[name]
     kind = ds.attrs["kind"]
@@ -239,6 +249,7 @@ _MAKERS: dict[str, Maker] = {
     "descent": _descent,
     **dict.fromkeys(("linear_approximation", "fit"), _single),
     **dict.fromkeys(("eigenpairs", "spectral_density", "spectrum_path", "estimate"), _curvature),
+    **dict.fromkeys(_PLAIN, _plain),
     "path": _path,
     "trajectory": _trajectory,
 }
