@@ -242,10 +242,58 @@ def test_the_users_model_and_the_problem_stay_as_they_are():
     problem = problem_of(model, torch.randn(5, 4, dtype=D))
     theta = problem.theta
     with torch.inference_mode():
-        problem.jacobian(torch.ones(problem.num_weights, dtype=D))
+        jacobian = problem.jacobian(torch.ones(problem.num_weights, dtype=D))
+        assert problem.jvp(None, theta).shape == (len(jacobian),)
+        assert problem.vjp(None, jacobian[:, 0]).shape == (problem.num_weights,)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert torch.equal(theta, problem.theta)
     assert not any(module._forward_hooks for module in model.modules())
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.out = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.out(self.inner(x)[0][:, -1])
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.TransformerEncoderLayer(4, 2, 5, dropout=0.0, batch_first=True)
+
+    def forward(self, x):
+        return self.inner(x).mean(1)
+
+
+@pytest.mark.parametrize("make", [Recurrent, Attention])
+def test_what_has_no_layers_to_look_at_goes_by_examples(make):
+    torch.manual_seed(0)
+    model = make()
+    x = torch.randn(4, 3, 3 if make is Recurrent else 4, dtype=D)
+    problem = problem_of(model, x)
+    outputs = problem.outputs()
+    jacobian = outputs.jacobian(problem.theta)
+    assert "is no map of one tensor to one tensor" in outputs.way
+    torch.testing.assert_close(jacobian, rows(model, problem.theta, x), rtol=1e-8, atol=1e-10)
+    v, u = torch.randn(problem.num_weights, dtype=D), torch.randn(len(jacobian), dtype=D)
+    torch.testing.assert_close(problem.jvp(None, v), jacobian @ v)
+    torch.testing.assert_close(problem.vjp(None, u), jacobian.T @ u)
+    linear = tw.LinearizedProblem(problem, memory=0)
+    torch.testing.assert_close(linear.gradient(problem.theta), problem.gradient(problem.theta))
+
+
+def test_of_weights_in_half_precision():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 2)).bfloat16()
+    x = torch.randn(8, 4).bfloat16()
+    problem = tw.ModuleProblem(model, (x, torch.zeros(8, 2)), loss=F.mse_loss)
+    wide = rows(model.double(), problem.theta, x.double())
+    found = problem.outputs()
+    assert float((found.jacobian(problem.theta) - wide).abs().max()) < 0.05
+    assert found.way == "by layers"
 
 
 class Classes(nn.Module):

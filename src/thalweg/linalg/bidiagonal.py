@@ -23,7 +23,7 @@ from thalweg.linalg.krylov import Basis
 from thalweg.linalg.linear_map import LinearMap
 from thalweg.linalg.svd import Triplets, rank_tolerance
 
-_STILL = 3  # steps for which the values have to stand still
+_STILL = 3  # steps at least, and a quarter of all, for which the values have to stand still
 _EACH = 128  # rows up to which every step is looked at
 
 
@@ -121,7 +121,7 @@ def lanczos_svd(
         How many; fewer come back where the rank is lower.
     tol
         A triplet has converged when $\lVert A^\top u - \sigma v \rVert \le$ `tol` $\sigma_1$ ($Av = \sigma u$ holds
-        to rounding) and its value stood still.
+        to rounding) and the values stood still for a quarter of the steps: of neighbours one may be found late.
     rtol
         Singular values below this share of the largest count as zero; `rank_tolerance` unless given.
     max_products
@@ -145,7 +145,7 @@ def lanczos_svd(
         raise ValueError(f"k={k} triplets of a matrix of shape {matrix.shape}. Ask for 1 to {min(matrix.shape)}.")
     budget = max(400, 40 * k) if max_products is None else max_products
     grown = _Bidiagonal(matrix, torch.Generator().manual_seed(seed))
-    seen: list[np.ndarray] = []
+    seen: list[tuple[int, np.ndarray]] = []
     converged = False
     while grown.next is not None and not grown.exhausted and matrix.num_products < budget and not converged:
         grown.step()
@@ -153,8 +153,10 @@ def lanczos_svd(
         if size < k or (size > _EACH and size % 4):
             continue
         _, values, _, residuals = grown.triplets()
-        seen = [*seen[1 - _STILL :], values[:k]]
-        still = len(seen) == _STILL and all(np.abs(old - values[:k]).max() <= tol * values[0] for old in seen)
+        seen.append((size, values[:k]))
+        earlier = [old for at, old in seen if at <= size - max(_STILL, size // 4)]
+        # they only grow: one that was hidden among the others moves those below it up when it is found
+        still = bool(earlier) and float(np.abs(earlier[-1] - values[:k]).max()) <= tol * values[0]
         converged = still and bool((residuals[:k] <= tol * values[0]).all())
     return _result(grown, k, rank_tolerance(matrix.shape, matrix.dtype) if rtol is None else rtol, converged)
 

@@ -267,14 +267,23 @@ def _range(
 
 def _orthonormal(rows: Tensor, against: Tensor) -> Tensor:
     """Orthonormal rows of the same span, less that of `against`; twice is enough."""
-    for _ in range(2):
+    for _ in range(2 if len(against) else 1):
         rows = rows - (rows @ against.T) @ against if len(against) else rows
         rows = torch.linalg.qr(rows.T)[0].T
     return rows.contiguous()
 
 
 def _small_svd(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Singular triplets of Qᵀ B, B with few rows: by way of R in Bᵀ = Q'R, in float64."""
+    """Singular triplets of Qᵀ B, B with few rows, in float64: by its Gram matrix where float32 is all it knows, else by
+    way of R in Bᵀ = Q'R.
+    """
+    if right.dtype == torch.float32 and accumulator(right.device) == torch.float64:
+        wide = right.double()
+        squares, vectors = torch.linalg.eigh(wide @ wide.T)
+        x = vectors.flip(1).T
+        s = squares.flip(0).clamp_min(0.0).sqrt()
+        far = (x @ wide) / s.clamp_min(torch.finfo(s.dtype).tiny)[:, None]
+        return x.to(left.dtype) @ left, s, far.to(right.dtype)
     basis, triangle = torch.linalg.qr(right.T.to(accumulator(right.device)))
     x, s, y = torch.linalg.svd(triangle.T)
     return x.T.to(left.dtype) @ left, s, (y @ basis.T).to(right.dtype)

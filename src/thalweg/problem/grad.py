@@ -10,6 +10,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @cache
@@ -17,6 +18,19 @@ def load_forward_rules() -> None:
     """Import what torch loads at the first forward derivative, which warns that it uses a deprecated part of torch."""
     with warnings.catch_warnings(action="ignore"), suppress(ImportError):
         importlib.import_module("torch._decomp.decompositions_for_jvp")
+
+
+@contextmanager
+def forward_mode() -> Iterator[None]:
+    """Attention by kernels that have forward derivatives, which the fast ones for inference have not."""
+    load_forward_rules()
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 @contextmanager

@@ -201,7 +201,7 @@ def _watched(
 def _pulled_back(values: Tensor, seen: list[Tensor]) -> list[Tensor]:
     """Derivatives of each output, summed over examples (which do not meet), in what the layers returned."""
     n, c = values.shape
-    if any(tensor.ndim < 2 or tensor.shape[0] != n for tensor in seen):
+    if any(tensor.ndim < 1 or tensor.shape[0] != n for tensor in seen):
         raise Unstructured("a layer does not keep the examples apart in the first dim")
     lefts = [tensor.new_empty((n, c, *tensor.shape[1:])) for tensor in seen]
     for a, total in enumerate(values.sum(0).unbind()):

@@ -22,7 +22,7 @@ from torch.func import functional_call, jvp
 
 from thalweg.problem.data import Batches
 from thalweg.problem.examples import Examples
-from thalweg.problem.grad import load_forward_rules
+from thalweg.problem.grad import forward_mode
 from thalweg.problem.identity import free_memory
 from thalweg.problem.module import ModuleProblem
 from thalweg.problem.outputs import Outputs, finite
@@ -264,7 +264,6 @@ def _tangent(model: nn.Module, layout: Layout) -> nn.Module:
 
     It is of a class made for it, so that layers, names and places of the parameters stay what they are.
     """
-    load_forward_rules()
     twin = copy.deepcopy(model)
     names = [block.name for block in layout.blocks]
     named = dict(twin.named_parameters())
@@ -278,7 +277,8 @@ def _tangent(model: nn.Module, layout: Layout) -> nn.Module:
             pushed = inputs.rows.flatten(0, 1) @ moved.to(inputs.rows)
             return inputs.outputs + pushed.reshape(inputs.outputs.shape)
         deltas = {name: here[name] - origin[name] for name in names}
-        value, pushed, *_ = jvp(lambda p: functional_call(twin, p, (inputs,)), (origin,), (deltas,))
+        with forward_mode():
+            value, pushed, *_ = jvp(lambda p: functional_call(twin, p, (inputs,)), (origin,), (deltas,))
         return value + pushed
 
     kind = type(model)
