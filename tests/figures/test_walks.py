@@ -29,7 +29,7 @@ def test_a_pure_walk_is_told_to_be_nothing_but_one():
     assert "nothing tells this run from a random walk" in shown.subtitle
     titles = [c.title for c in shown.cells]
     assert titles[1:4] == ["Score 1: agreement 1.00", "Score 2: agreement 1.00", "Score 3: agreement 0.99"]
-    assert "in any simulated walk" in figures.random_walk(WALK, backend="none").subtitle
+    assert "lie outside the range of the simulated walks" in figures.random_walk(WALK, backend="none").subtitle
 
 
 @pytest.mark.parametrize("backend", ["plotly", "matplotlib"])
