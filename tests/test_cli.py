@@ -15,12 +15,14 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 import thalweg as tw
+from thalweg.apps.target import make_problem
 from thalweg.cli import app
 
 CODE = """
 import time
 import torch, torch.nn.functional as F
 import thalweg as tw
+from thalweg.apps.target import make_problem
 
 def model():
     torch.manual_seed(0)
@@ -280,20 +282,6 @@ def _wait_for_blocks(folder: Path, process: subprocess.Popen) -> None:
     raise AssertionError("no block was written within 30 s")
 
 
-@pytest.mark.slow
-def test_the_demo_trains_measures_and_reports(here):
-    output = run("demo", "--out", "d", "--threads", "1")
-    assert "report.html" in output
-    study = tw.open_study("d/study.zarr")
-    surface = study["surface/random"].to_dataset()
-    assert surface.test_accuracy.attrs["at_origin"] > 0.9
-    assert surface.attrs["num_evaluated"] < surface.loss.size / 5
-    path = study["path/principal"].to_dataset()
-    assert float(path.loss[0]) > 2.0
-    assert float(path.loss[-1]) < 0.5
-    assert "already holds" in refused("demo", "--out", "d")
-
-
 def test_spectrum_measures_tells_and_draws(here):
     said = run("spectrum", "mine.py:make_problem", "-k", "3", "--density", "--probes", "3", "--html", "page.html")
     assert "3 largest eigenvalues of the Hessian" in said
@@ -338,3 +326,57 @@ def test_a_spectrum_is_not_replaced_unasked():
     assert tw.load("study.zarr").sizes["pair"] == 1
     run("spectrum", "mine.py:make_problem", "-k", "2", "--overwrite")
     assert tw.load("study.zarr").sizes["pair"] == 2
+
+
+@pytest.fixture
+def two(here):
+    """Two checkpoints of the network in `mine.py`, trained a little from different seeds."""
+    problem = make_problem("mine.py:make_problem")
+    generator = torch.Generator().manual_seed(0)
+    files = []
+    for name in ("a", "b"):
+        theta = problem.theta + 0.3 * torch.randn(problem.num_weights, generator=generator)
+        for _ in range(30):
+            theta = theta - 0.1 * problem.gradient(theta)
+        state = {key: value.clone() for key, value in problem.layout.unflatten(theta).items()}
+        files.append(f"{name}.safetensors")
+        save_file(state, files[-1])
+    return files
+
+
+def test_connect_learns_measures_and_draws_a_valley(two):
+    words = ("connect", "mine.py:make_problem", *two, "--steps", "20", "--points", "7", "--plane-points", "5")
+    said = run(*words, "--html", "page.html")
+    assert "On the learned curve the training loss" in said
+    names = ("along/bezier/curve", "along/bezier/segment", "barrier/bezier/curve", "course/bezier", "surface/bezier")
+    results = {name: tw.load("study.zarr", name) for name in names}
+    assert results["along/bezier/curve"].sizes["t"] == 7
+    assert results["surface/bezier"].sizes == {"alpha": 5, "beta": 5}
+    assert "Between two solutions" in Path("page.html").read_text()
+    before = tw.load("study.zarr", "curve/bezier")
+    assert "On the learned curve" in run(*words)
+    xr.testing.assert_identical(tw.load("study.zarr", "curve/bezier"), before)
+    assert "are equal" in refused("connect", "mine.py:make_problem", two[0], two[0])
+    aligned = run(*words, "--align", "--name", "aligned", "--curve", "polygonal")
+    assert "after their alignment" in aligned
+    assert tw.load("study.zarr", "curve/aligned").attrs["curve"] == "polygonal"
+
+
+def test_a_folder_of_checkpoints_is_seen_as_a_run(here):
+    problem = make_problem("mine.py:make_problem")
+    theta, folder = problem.theta, here / "run"
+    folder.mkdir()
+    for k in range(18):
+        state = {key: value.clone() for key, value in problem.layout.unflatten(theta).items()}
+        save_file(state, folder / f"epoch-{k}.safetensors")
+        theta = theta - 0.2 * problem.gradient(theta)
+    said = run("trajectory", "mine.py:make_problem", "--checkpoints", "run", "--points", "5", "--html", "page.html")
+    assert "18 checkpoints were read" in said
+    assert "a random walk's" in said
+    for kind in ("surface", "path", "motion", "random_walk", "components_by_length"):
+        assert tw.load("study.zarr", f"{kind}/principal").attrs["kind"] == kind
+    assert tw.load("study.zarr", "components_by_length/principal").sizes["length"] == 7
+    page = Path("page.html").read_text()
+    assert "The run beside a random walk" in page
+    assert "How the run moved" in page
+    assert "no result `nothing`" in refused("trajectory", "mine.py:make_problem", "--run", "nothing")

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from thalweg import schema
+from thalweg.schema.statistics import STATES
 
 
 def surface():
@@ -200,6 +201,33 @@ def components_by_length():
     return found.assign(dict.fromkeys(("explained_variance_ratio", "theory"), (("length", "axis"), np.zeros((4, 2)))))
 
 
+def initializations():
+    layers = ("gradient_norm", "activation_mean", "activation_std", "dead")
+    return xr.Dataset(
+        {
+            **{name: (("scheme", "layer"), np.zeros((3, 2))) for name in layers},
+            **{name: ("scheme", np.zeros(3)) for name in ("initial_loss", "final_loss")},
+            "loss": (("scheme", "step"), np.zeros((3, 4))),
+            "diverged_at": ("scheme", np.array([-1, 2, -1])),
+            "singular_value": (("scheme", "state", "value"), np.zeros((3, 2, 5))),
+        },
+        {"scheme": list("abc"), "layer": ["0.weight", "2.weight"], "step": [1, 2, 3, 4], "state": list(STATES)},
+        {"kind": "initializations"},
+    )
+
+
+def gradients():
+    found = over("example", "example_norm", kind="gradients", noise_scale=np.inf, noise_scale_standard_error=np.nan)
+    cosine = {"cosine": (("one", "other"), np.ones((2, 2))), "norm": ("layer", np.ones(3))}
+    return found.assign(cosine).assign_coords(layer=list("abc"), one=[0, 2], other=[0, 2])
+
+
+def extrapolation():
+    found = over("input", "x", "prediction", "target", "inside", kind="extrapolation", train_range=[0.0, 1.0])
+    errors = {name: ("region", np.zeros(2)) for name in ("mean_square_error", "largest_error", "count")}
+    return found.assign(errors).assign_coords(region=["inside", "outside"])
+
+
 def rows(dim="row", prefix=""):
     return {prefix + "example": (dim, np.array([0, 0, 1, 1])), prefix + "output": (dim, np.array([0, 1, 0, 1]))}
 
@@ -228,39 +256,6 @@ def kernel(part="full"):
     )
 
 
-def initializations():
-    by_layer = ("gradient_norm", "activation_mean", "activation_std", "dead")
-    return xr.Dataset(
-        {
-            **{name: (("scheme", "layer"), np.zeros((2, 3))) for name in by_layer},
-            "singular_value": (("scheme", "state", "value"), np.ones((2, 2, 4))),
-            "loss": (("scheme", "step"), np.ones((2, 5))),
-            "final_loss": ("scheme", np.array([0.1, np.nan])),
-            "diverged_at": ("scheme", np.array([-1, 3])),
-        },
-        {
-            "scheme": ["he", "uniform(3)"],
-            "layer": ["0", "2", "4"],
-            "state": ["initial", "trained"],
-            "value": np.arange(1, 5),
-            "step": np.arange(5),
-        },
-        {"kind": "initializations"},
-    )
-
-
-def gradients():
-    return xr.Dataset(
-        {
-            "norm": ("layer", np.ones(2)),
-            "example_norm": ("example", np.ones(3)),
-            "cosine": (("example", "other"), np.eye(3)),
-        },
-        {"layer": ["0", "2"], "example": np.arange(3)},
-        {"kind": "gradients", "noise_scale": 1.0, "noise_scale_standard_error": 0.1},
-    )
-
-
 def lazy():
     names = ("distance", "error", "loss", "linear_loss", "kernel_alignment", "apart", "trained_loss")
     return xr.Dataset({name: ("step", np.zeros(4)) for name in names}, {"step": np.arange(4)}, {"kind": "lazy"})
@@ -269,9 +264,10 @@ def lazy():
 WELL_FORMED = {
     "tangent": tangent,
     "kernel": kernel,
+    "lazy": lazy,
     "initializations": initializations,
     "gradients": gradients,
-    "lazy": lazy,
+    "extrapolation": extrapolation,
     "connection": connection,
     "barrier": barrier,
     "course": course,
@@ -323,15 +319,22 @@ MALFORMED = {
     "layers of a whole kernel": (lambda: with_attr(kernel("layer"), "part", "full"), "the dim `layer`"),
     "kernel of unknown layers": (lambda: kernel("layer").drop_vars("layer"), "coordinate `layer`"),
     "kernel whose columns are nobody's": (lambda: kernel().drop_vars("column_example"), "coordinate `column_example`"),
-    "schemes without names": (lambda: initializations().drop_vars("scheme"), "coordinate `scheme`"),
-    "divergence that is no step": (
-        lambda: initializations().assign(diverged_at=("scheme", np.array([np.nan, 3.0]))),
-        "`diverged_at` holds steps",
-    ),
-    "gradients without noise scale": (lambda: without_attr(gradients(), "noise_scale"), "'noise_scale'"),
-    "gradients of nameless layers": (lambda: gradients().drop_vars("layer"), "coordinate `layer`"),
     "lazy training without error": (lambda: lazy().drop_vars("error"), "`error`"),
     "lazy training without steps": (lambda: lazy().drop_vars("step"), "coordinate `step`"),
+    "initialisations without names": (lambda: initializations().drop_vars("scheme"), "`scheme`"),
+    "initialisations on their side": (lambda: initializations().assign(dead=initializations().dead.T), "`dead`"),
+    "initialisations without an end": (lambda: initializations().drop_vars("final_loss"), "`final_loss`"),
+    "states in another order": (lambda: initializations().assign_coords(state=list(STATES)[::-1]), "`state`.*initial"),
+    "a divergence by halves": (
+        lambda: initializations().assign(diverged_at=("scheme", np.ones(3))),
+        "`diverged_at`.*whole",
+    ),
+    "gradients without examples": (lambda: gradients().drop_vars("example_norm"), "`example_norm`"),
+    "gradients without noise scale": (lambda: without_attr(gradients(), "noise_scale"), "`noise_scale`"),
+    "cosines of unnumbered examples": (lambda: gradients().drop_vars("other"), "`other`"),
+    "extrapolation without a range": (lambda: without_attr(extrapolation(), "train_range"), "`train_range`"),
+    "extrapolation with other regions": (lambda: extrapolation().assign_coords(region=["in", "out"]), "`region`"),
+    "extrapolation without predictions": (lambda: extrapolation().drop_vars("prediction"), "`prediction`"),
     "connection by an unknown curve": (lambda: with_attr(connection(), "curve", "spline"), "'spline'.*polygonal"),
     "connection without nodes": (lambda: connection().drop_vars("theta"), "`theta`"),
     "barrier without names": (lambda: barrier().drop_vars("quantity"), "`quantity`"),

@@ -137,7 +137,7 @@ def test_a_study_without_anything_to_draw_is_refused(tmp_path):
 @pytest.mark.slow
 def test_the_page_opens_without_network_errors_or_foreign_requests(study, tmp_path, open_page):
     shown = open_page(report(study, tmp_path / "page.html"))
-    assert shown.page.locator(".js-plotly-plot").count() == 6
+    assert shown.page.locator(".js-plotly-plot").count() == 7
     shown.page.screenshot(path=tmp_path / "page.png")
     assert shown.foreign == []
     assert shown.complaints == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.figures import curvatures, descents
+from tests.figures import curvatures, descents, statistics, valleys
 from tests.figures.descents import drawn, numbers
 from tests.figures.stochastic import fit, risks
 from thalweg import figures
@@ -30,6 +30,9 @@ POINTS = descents.critical(["minimum", "saddle", "minimum", "degenerate"], [(1, 
     [
         *(descents.circle(3), POINTS, tangent(), fit(), risks(points=5)),
         *(curvatures.pairs(), curvatures.density(), curvatures.trace(), curvatures.path()),
+        *(valleys.trajectory(), valleys.connection(), valleys.barrier(), valleys.course()),
+        *(valleys.motion(), valleys.random_walk(), valleys.by_length()),
+        *(statistics.initializations(), statistics.gradients(), statistics.extrapolation()),
     ],
     ids=lambda ds: ds.attrs["kind"],
 )
@@ -53,6 +56,11 @@ def test_the_picture_of_a_result_is_the_figure_of_its_kind(plane, line, box, run
             curvatures.trace(),
             curvatures.diagonal(),
             curvatures.path(),
+            *(valleys.trajectory(), valleys.connection(), valleys.motion(), valleys.by_length()),
+        ],
+        "Board": [
+            *(valleys.barrier(), valleys.course(), valleys.random_walk()),
+            *(statistics.initializations(), statistics.gradients(), statistics.extrapolation()),
         ],
     }
     for name, results in shown.items():
@@ -63,15 +71,22 @@ def test_the_picture_of_a_result_is_the_figure_of_its_kind(plane, line, box, run
     with_pairs = figures.picture(curvatures.pairs(), on=curvatures.density(), backend="none")
     assert with_pairs.panels[0].series[-1].label == "exact eigenvalues"
     assert figures.picture(plane, path=run_path, backend="none").layers["loss"].tracks
+    ground = valleys.valley_surface()
+    for shown in (
+        figures.picture(ground, course=valleys.course(), backend="none"),
+        figures.picture(valleys.course(), on=ground, backend="none"),
+    ):
+        assert [way.name for way in shown.layers["loss"].extras.ways] == ["Bezier curve"]
     with pytest.raises(ValueError, match="slice it first"):
         figures.picture(box)
-    run = xr.Dataset(
-        {"theta": (("step", "weight"), np.ones((2, 3))), "loss": ("step", [1, 0]), "learning_rate": ("step", [1, 1])},
-        {"step": [0, 1]},
-        {"kind": "trajectory"},
-    )
-    with pytest.raises(ValueError, match=r"of kind 'trajectory' has no picture of its own. Project it onto a plane"):
-        figures.picture(run)
+    parts = {
+        "component": (("axis", "weight"), np.eye(2)),
+        "mean": ("weight", np.zeros(2)),
+        "explained_variance_ratio": ("axis", [0.9, 0.1]),
+        "score": (("step", "axis"), np.ones((3, 2))),
+    }
+    with pytest.raises(ValueError, match=r"those of a random walk look like a finding too: `random_walk\(...\)` lays"):
+        figures.picture(xr.Dataset(parts, attrs={"kind": "components"}))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

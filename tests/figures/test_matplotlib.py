@@ -62,7 +62,12 @@ def test_what_was_changed_is_printed_on_the_page(broken, spiked, adaptive):
 def test_a_list_of_variables_is_a_grid_of_panels(plane, draw):
     figure = drawn(draw(plane, ["loss", "test_loss", "accuracy", "test_accuracy"], backend="matplotlib"))
     titles = [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes]
-    assert [t for t in titles if t] == ["Training loss", "Test loss", "Training accuracy", "Test accuracy"]
+    assert [t for t in titles if t] == [
+        "Training loss [nats]",
+        "Test loss [nats]",
+        "Training accuracy",
+        "Test accuracy",
+    ]
 
 
 @pytest.mark.parametrize("draw", [figures.surface, figures.contour])

@@ -296,3 +296,31 @@ def test_slices_of_eigen_planes_add_what_the_other_coordinate_contributes():
 def test_other_lines_have_no_quadratic(told):
     line = curvatures.eigen_line().assign_attrs(subspace=told)
     assert len(figures.profile(line, backend="none").panels[0].lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("draw", "ds"),
+    [
+        (figures.spectrum, curvatures.pairs()),
+        (figures.density, curvatures.density()),
+        (figures.estimate, curvatures.trace()),
+        (figures.estimate, curvatures.diagonal()),
+        (figures.spectrum_path, curvatures.path()),
+        (figures.overlap, curvatures.path()),
+        (figures.density_path, curvatures.with_densities(curvatures.path())),
+    ],
+)
+def test_some_of_the_examples_are_told_and_all_of_them_are_not(draw, ds):
+    some = draw(ds.assign_attrs(num_examples=500, num_training_examples=60000), backend="none").subtitle
+    assert "000 weights, on 500 of 60,000 examples" in some
+    for attrs in ({"num_examples": 60000, "num_training_examples": 60000}, {"num_training_examples": 60000}):
+        assert "examples" not in draw(ds.assign_attrs(attrs), backend="none").subtitle
+
+
+def test_surfaces_and_profiles_tell_how_many_examples_they_were_measured_on(line, plane):
+    told = {"num_examples": 500, "num_training_examples": 60000}
+    assert "Estimated from 500 of 60,000 examples" in figures.profile(line.assign_attrs(told), backend="none").subtitle
+    error = plane["loss"].copy(data=0.01 * plane["loss"].values)
+    error.attrs = {"role": "standard_error", "of": "loss"}
+    shown = figures.contour(plane.assign(loss_standard_error=error).assign_attrs(told), backend="none")
+    assert "Estimated from 500 of 60,000 examples: standard error up to" in shown.subtitle

@@ -92,22 +92,33 @@ def test_the_public_names_are_these():
     from thalweg import figures
 
     drawn = [
+        "barrier",
+        "components_by_length",
+        "connection",
         "contour",
+        "course",
         "critical_points",
         "density",
         "density_path",
         "descent",
         "estimate",
+        "extrapolation",
         "fit",
+        "gradient_cosines",
+        "gradients",
+        "initializations",
         "linear_approximation",
+        "motion",
         "overlap",
         "path",
         "picture",
         "profile",
+        "random_walk",
         "risk",
         "spectrum",
         "spectrum_path",
         "surface",
+        "training",
     ]
     assert figures.__all__ == sorted([*drawn, "animate", "save", "theme"])
     assert all(hasattr(figures, name) for name in figures.__all__)

@@ -81,7 +81,7 @@ def test_places_are_given_or_counted():
     assert tw.loss_along(p, curve).sizes["t"] == 61
     subset = tw.loss_along(p, curve, t=3, num_examples=10)
     assert "loss_standard_error" in subset
-    for wrong in (1, [0.5, 0.2], [0.0, np.nan], [[0.0, 1.0]]):
+    for wrong in (1, [0.5, 0.2], [0.0, np.nan], [[0.0, 1.0]], "61", 61.0, True, 0.5):
         with pytest.raises(ValueError, match="places"):
             tw.loss_along(p, curve, t=wrong)
     with pytest.raises(TypeError, match="expected a Segment, PolygonalChain or BezierCurve"):
@@ -90,10 +90,20 @@ def test_places_are_given_or_counted():
         tw.loss_along(p, tw.Segment(np.zeros(3), np.ones(3)))
 
 
-def test_an_along_can_be_saved_with_its_lengths(tmp_path):
+def test_what_was_measured_can_be_saved(tmp_path):
     along = tw.loss_along(problem(), curves()[1], t=3)
     tw.save(along, tmp_path / "study.zarr", "curve/along")
     assert tw.load(tmp_path / "study.zarr", "curve/along").identical(along)
+    barrier = tw.loss_barrier(along)
+    tw.save(barrier, tmp_path / "study.zarr", "curve/barrier")
+    again = tw.load(tmp_path / "study.zarr", "curve/barrier")
+    assert list(again.quantity.values) == ["loss"]
+    assert float(again.barrier.sel(quantity="loss")) == float(barrier.barrier.sel(quantity="loss"))
+    tw.save(tw.course(curves()[1], tw.curve_plane(curves()[1])), tmp_path / "study.zarr", "curve/course")
+    assert len(tw.open_study(tmp_path / "study.zarr").leaves) == 3
+    for found in (along, again, tw.load(tmp_path / "study.zarr", "curve/course")):
+        file = tw.to_netcdf(found, tmp_path / "result.nc")
+        assert tw.read_netcdf(file).attrs["kind"] == found.attrs["kind"]
 
 
 def measured(**columns):
@@ -137,3 +147,25 @@ def test_what_has_no_two_ends_has_no_barrier():
         tw.loss_barrier(tw.loss_surface(p, tw.random_plane(p), extent=1.0, points=2))
     with pytest.raises(ValueError, match="both ends"):
         tw.loss_barrier(tw.loss_along(p, curves()[0], t=[0.5]))
+
+
+@pytest.mark.parametrize("places", [[0.2, 0.5, 0.8], [0.0, 0.5], [0.5, 1.0], [-1.0, 0.5, 2.0]])
+def test_a_barrier_stands_between_the_ends_of_the_curve(places):
+    hill = tw.FunctionProblem(lambda x, y: x * (1 - x) + 0 * y)
+    way = tw.Segment([0.0, 0.0], [1.0, 1.0])
+    with pytest.raises(ValueError, match=r"both ends, t = 0 and t = 1"):
+        tw.loss_barrier(tw.loss_along(hill, way, places))
+    found = tw.loss_barrier(tw.loss_along(hill, way, sorted({0.0, 1.0, *places})))
+    assert float(found.barrier[0]) == pytest.approx(0.25)
+    assert (float(found.start[0]), float(found.end[0])) == (0.0, 0.0)
+    line = tw.loss_surface(hill, tw.Line([0.0, 0.0], [1.0, 1.0]), extent=2.0, points=5)
+    assert float(tw.loss_barrier(line).barrier[0]) == pytest.approx(4.0)  # from -2 to 2: -6, 0 and -2
+
+
+@pytest.mark.parametrize("falling", ["accuracy", ["acuracy"], ["accuracy", "test_accuracy"]])
+def test_metrics_that_fall_are_a_list_of_those_measured(falling):
+    along = measured(loss=[0, 1, 0], accuracy=[1, 0, 1], test_accuracy=[1, 0, 1])
+    with pytest.raises(ValueError, match=r"falling=.*Measured were loss, accuracy"):
+        tw.loss_barrier(along, falling=falling)
+    assert list(tw.loss_barrier(along, falling=["accuracy"]).barrier.values) == [1.0, 1.0, 1.0]
+    assert list(tw.loss_barrier(along, falling=[]).barrier.values) == [1.0, 0.0, 0.0]

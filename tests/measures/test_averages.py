@@ -165,3 +165,28 @@ def test_what_cannot_be_averaged_is_refused(tmp_path):
         tw.greedy_soup(bowl, [], "loss")
     with pytest.raises(TypeError, match="no named parameters"):
         tw.soup([{"x": torch.ones(1)}], bowl)
+
+
+def test_a_mean_is_as_wide_as_the_widest_network_and_of_finite_ones():
+    found = tw.soup([torch.ones(2).half(), 1e6 * torch.ones(2).double()])
+    assert found.dtype == torch.float64
+    np.testing.assert_allclose(found, 500000.5)
+    with pytest.raises(ValueError, match="Network 1 has weights that are not finite"):
+        tw.soup([torch.ones(2), torch.tensor([np.nan, 1.0])])
+    with pytest.raises(ValueError, match="a mean needs"):
+        tw.soup([torch.ones(2), torch.ones(2)], weights=[np.inf, 1.0])
+
+
+def test_which_way_a_metric_is_better_is_known_of_losses_and_accuracies_alone():
+    def error(outputs, targets):
+        return (outputs[:, 0] - targets).square()
+
+    x = torch.ones(4, 1)
+    problem = tw.ModuleProblem(
+        nn.Linear(1, 1), (x, x[:, 0]), loss=lambda o, y: F.mse_loss(o[:, 0], y), metrics={"error": error}
+    )
+    good, bad = torch.tensor([1.0, 0.0]), torch.tensor([5.0, 0.0])
+    with pytest.raises(ValueError, match="`error` is better is not known"):
+        tw.greedy_soup(problem, [bad, good], "error")
+    assert tw.greedy_soup(problem, [bad, good], "error", maximize=False).chosen == (1,)
+    assert tw.greedy_soup(problem, [bad, good], "error", maximize=True).chosen == (0,)

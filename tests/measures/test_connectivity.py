@@ -13,6 +13,8 @@ from torch.optim import lr_scheduler as schedules
 
 import thalweg as tw
 from thalweg.landscapes import digits
+from thalweg.problem import training
+from thalweg.problem.training import Training
 
 from . import optima
 from .optima import ends, problem, sgd
@@ -74,13 +76,16 @@ def by_hand(model, kind, a, b, num_bends, draws, batch, x, y, rate, momentum, de
 
 @kinds
 @pytest.mark.parametrize("norm", [False, True])
-@pytest.mark.parametrize("decay", [0.0, 0.03])
-def test_learning_is_its_loop_by_hand_with_the_statistics_of_the_mini_batch(kind, norm, decay, monkeypatch):
+@pytest.mark.parametrize(("decay", "indexed"), [(0.0, False), (0.03, True)])
+def test_learning_is_its_loop_by_hand_with_the_statistics_of_the_mini_batch(kind, norm, decay, indexed, monkeypatch):
     """The networks stand in training mode in the oracle; there is no dropout, so that only batch norm notices."""
     p, (a, b) = problem(norm=norm), ends(norm)
-    seen = []
-    picked = type(p._splits["train"]).picked
-    monkeypatch.setattr(type(p._splits["train"]), "picked", lambda s, i: (seen.append(i.clone()), picked(s, i))[1])
+    seen, orders = [], []
+    deal, loss = Training.deal, Training.loss
+    monkeypatch.setattr(Training, "deal", lambda self, order: (orders.append(order), deal(self, order))[1])
+    monkeypatch.setattr(Training, "loss", lambda self, *a: (seen.append(orders[-1][a[2]]), loss(self, *a))[1])
+    if indexed:
+        monkeypatch.setattr(training, "_DEALT", 0)  # as with data that are too large for a second copy
     settings = {"num_bends": 2, "steps": 12, "batch_size": 15, "seed": 3, "weight_decay": decay}
     found = tw.connect(p, a, b, kind, optimizer=sgd(0.3, momentum=0.9), **settings)
     batch = seen[1:]  # the first evaluation of all is a trial
@@ -220,6 +225,42 @@ def test_any_optimizer_lowers_the_mean_loss(optimizer):
     assert float(after) < float(before)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_mode_of_the_caller_does_not_matter(mode):
+    settings = {"steps": 5, "batch_size": 10}
+    expected = tw.connect(problem(), *ends(), **settings)
+    with mode():
+        found = tw.connect(problem(), *ends(), **settings)
+        assert torch.equal(found.curve.nodes, expected.curve.nodes)
+        assert torch.equal(found.curve([0.3]), expected.curve([0.3]))
+        along = tw.loss_along(problem(), found.curve, t=3)
+    np.testing.assert_array_equal(along.loss, tw.loss_along(problem(), expected.curve, t=3).loss)
+
+
+def test_half_precision_weights_are_learned_in_single_precision():
+    """Curve and optimiser are float32; the network sees rounded weights."""
+    half = tw.ModuleProblem(
+        optima.network().to(torch.bfloat16), (optima.data()[0].bfloat16(), optima.data()[1]), loss=F.cross_entropy
+    )
+    a = half.theta
+    found = tw.connect(half, a, a.flip(0), optimizer=sgd(0.05), steps=60, batch_size=20)
+    assert found.curve.nodes.dtype == torch.float32
+    before, after = (tw.loss_along(half, c, t=11).loss.mean() for c in (tw.Segment(a, a.flip(0)), found.curve))
+    assert float(after) < float(before)
+
+
+def test_an_optimizer_that_replaces_its_tensor_is_followed():
+    class Replacing(torch.optim.SGD):
+        def step(self, closure=None):
+            (bends,) = self.param_groups[0]["params"]
+            bends.data = bends.data - self.param_groups[0]["lr"] * bends.grad
+
+    settings = {"steps": 6, "batch_size": 10, "num_bends": 2}
+    found = tw.connect(problem(), *ends(), optimizer=lambda w: Replacing(w, lr=0.1), **settings)
+    expected = tw.connect(problem(), *ends(), optimizer=sgd(0.1), **settings)
+    torch.testing.assert_close(found.curve.nodes, expected.curve.nodes)
+
+
 def test_the_scheduler_sets_the_rates():
     p, (a, b) = problem(), ends()
     found = tw.connect(p, a, b, optimizer=sgd(0.1), scheduler=lambda o: schedules.StepLR(o, 2), steps=5, batch_size=10)
@@ -234,9 +275,8 @@ def test_the_usual_rate_is_constant_and_then_anneals():
     assert rates[70] == pytest.approx(0.03 * (1 - 0.99 / 2))
     np.testing.assert_allclose(rates[90:], 3e-4)
     bezier = tw.connect(problem(), *ends(), steps=1)
-    assert float(bezier.dataset.learning_rate[0]) == pytest.approx(
-        4 * 0.03
-    )  # a Bezier curve's bend has at most half a say
+    rate = float(bezier.dataset.learning_rate[0])
+    assert rate == pytest.approx(4 * 0.03)  # the bend has at most half a say in where the curve runs
 
 
 def test_a_training_that_diverges_is_kept_and_told():
@@ -293,3 +333,16 @@ def test_on_the_digits_the_highest_loss_of_a_learned_curve_is_that_of_its_worse_
     along = tw.loss_along(p, found.curve)
     assert float(straight.barrier.sel(quantity="loss")) > 0.3
     assert float(along.loss.max()) == max(float(along.loss[0]), float(along.loss[-1]))
+
+
+def test_ends_may_be_networks_states_or_files(tmp_path):
+    """All the same ends, so all the same curve."""
+    torch.manual_seed(0)
+    nets = [torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1)) for _ in range(2)]
+    problem = tw.ModuleProblem(nets[0], (torch.randn(20, 2), torch.randn(20, 1)), loss=torch.nn.functional.mse_loss)
+    for k, net in enumerate(nets):
+        torch.save(net.state_dict(), tmp_path / f"{k}.pt")
+    flat = [torch.nn.utils.parameters_to_vector(net.parameters()).detach() for net in nets]
+    kinds = [flat, nets, [net.state_dict() for net in nets], [tmp_path / "0.pt", str(tmp_path / "1.pt")]]
+    curves = [tw.connect(problem, *ends, steps=3, progress=False).curve.nodes for ends in kinds]
+    assert all(torch.equal(curve, curves[0]) for curve in curves)

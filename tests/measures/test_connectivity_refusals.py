@@ -125,3 +125,61 @@ def test_only_a_connection_holds_a_curve():
     p = problem()
     with pytest.raises(ValueError, match="'surface' holds no curve"):
         tw.read_curve(tw.loss_along(p, tw.Segment(*ends()), t=3))
+
+
+def test_states_that_differ_in_what_does_not_move():
+    """At t = 0 there would be another network than `a`."""
+
+    def state(seed, make):
+        torch.manual_seed(seed)
+        return make().double().eval()
+
+    def frozen():
+        model = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 3))
+        model[0].requires_grad_(False)
+        return model
+
+    class Shifted(nn.Linear):
+        def __init__(self):
+            super().__init__(5, 3)
+            self.register_buffer("shift", torch.randn(5))
+
+        def forward(self, x):
+            return super().forward(x + self.shift)
+
+    for make, name in ((frozen, "0.weight"), (Shifted, "shift")):
+        a, b = (state(seed, make) for seed in (1, 2))
+        p = tw.ModuleProblem(a, optima.data(), loss=F.cross_entropy)
+        ends = a.state_dict(), b.state_dict()
+        refused(rf"`b` differs from the problem in what is not trained: `{name}`", of=p, between=ends)
+        refused(r"`a` differs from the problem", of=p, between=ends[::-1])
+        shared = {key: ends[0][key] if key in p.shared_state() else value for key, value in ends[1].items()}
+        tw.connect(p, ends[0], shared, **QUICK)
+    tw.connect(problem(norm=True), *(optima.network(s, norm=True).state_dict() for s in (1, 2)), **QUICK)
+
+
+def test_as_many_bends_as_are_given():
+    a, b = ends()
+    three = torch.zeros(3, 57)
+    assert len(tw.connect(problem(), a, b, init=three, **QUICK).curve.bends) == 3
+    refused("num_bends=2, but `init` has 3", init=three, num_bends=2)
+    refused("num_bends=1, but the curve has 2", curve=tw.BezierCurve.between(a, b, 2), num_bends=1)
+
+
+def test_a_last_single_example_is_no_batch_to_normalise():
+    x, y = optima.data(17)
+    p = problem(norm=True, data=(x, y), batch_size=8)
+    found = tw.connect(p, *ends(True), steps=2, batch_size=None)
+    assert np.isfinite(found.dataset.loss).all()
+    assert np.isfinite(tw.loss_along(p, found.curve, t=3).loss).all()
+
+
+def test_sparse_gradients_and_inference_mode():
+    embedding = nn.Sequential(nn.Embedding(5, 4, sparse=True), nn.Flatten(), nn.Linear(8, 3)).eval()
+    x = torch.randint(5, (20, 2))
+    words = tw.ModuleProblem(embedding, (x, x.sum(1) % 3), loss=F.cross_entropy)
+    tw.connect(words, words.theta, words.theta + 1, **QUICK)
+    a, b = ends()
+    with torch.inference_mode():
+        found = tw.connect(problem(), a.clone(), b.clone(), **QUICK)
+    assert torch.equal(found.curve.nodes, tw.connect(problem(), a, b, **QUICK).curve.nodes)

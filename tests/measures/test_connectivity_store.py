@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 from torch.optim import lr_scheduler as schedules
 
 import thalweg as tw
@@ -186,3 +187,106 @@ def test_a_scheduler_whose_state_cannot_be_kept_is_refused_before_the_first_step
         tw.connect(p, a, b, store=tmp_path / "study.zarr", **asked)
     assert not list(tmp_path.iterdir())
     tw.connect(p, a, b, **asked)
+
+
+SCHEDULES = {
+    "milestones": [lambda o, k=k: schedules.MultiStepLR(o, [k]) for k in (5, 15)],
+    "functions": [lambda o, k=k: schedules.LambdaLR(o, lambda _: k) for k in (1.0, 0.1)],
+    "one cycle": [lambda o, k=k: schedules.OneCycleLR(o, k, total_steps=24) for k in (0.1, 1.0)],
+    "warm-up": [
+        lambda o, k=k: schedules.SequentialLR(
+            o, [schedules.ConstantLR(o, k, 5), schedules.ExponentialLR(o, 0.9)], milestones=[5]
+        )
+        for k in (0.1, 0.5)
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_schedules_of_other_rates_are_told_apart_and_alike_ones_recognised(kind, tmp_path):
+    """Though their names and plain settings are the same."""
+    p, (a, b) = problem(), ends()
+    one, other = SCHEDULES[kind]
+    asked = SIZE | {"optimizer": sgd(momentum=0.9), "store": tmp_path / "study.zarr"}
+    first = tw.connect(p, a, b, scheduler=one, **asked)
+    without = tw.connect(p, a, b, scheduler=one, **(asked | {"store": None}))
+    assert torch.equal(first.curve.nodes, without.curve.nodes)  # running ahead leaves no trace
+    np.testing.assert_array_equal(first.dataset.learning_rate, without.dataset.learning_rate)
+    assert tw.connect(p, a, b, scheduler=one, **asked).dataset.identical(first.dataset)
+    with pytest.raises(StoreMismatchError, match="rates"):
+        tw.connect(p, a, b, scheduler=other, **asked)
+
+
+def test_settings_of_a_group_are_told_apart(tmp_path):
+    p, (a, b) = problem(), ends()
+    for rate in (0.5, 0.01):
+        asked = SIZE | {"optimizer": lambda w, rate=rate: torch.optim.SGD([{"params": w, "lr": rate}], lr=0.1)}
+        if rate == 0.01:
+            with pytest.raises(StoreMismatchError, match="rates"):
+                tw.connect(p, a, b, store=tmp_path / "study.zarr", **asked)
+        else:
+            tw.connect(p, a, b, store=tmp_path / "study.zarr", **asked)
+
+
+def test_a_scheduler_that_forgets_is_refused(tmp_path):
+    class Forgetful(schedules.LRScheduler):
+        calls = 0
+
+        def get_lr(self):
+            Forgetful.calls += 1
+            return [0.1 / Forgetful.calls for _ in self.base_lrs]
+
+    p, (a, b) = problem(), ends()
+    with pytest.raises(ValueError, match="could not be resumed"):
+        tw.connect(p, a, b, store=tmp_path / "s.zarr", **SIZE, optimizer=sgd(), scheduler=Forgetful)
+
+
+class Layer(torch.nn.Module):
+    def __init__(self, act):
+        super().__init__()
+        self.into, self.out, self.act = torch.nn.Linear(5, 6), torch.nn.Linear(6, 3), act
+
+    def forward(self, x):
+        return self.out(self.act(self.into(x)))
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("what", ["loss", "step", "network", "function"])
+def test_another_loss_or_network_of_the_same_name_is_told_apart(what, killed, tmp_path, monkeypatch):
+    """By its values: no text tells a lambda from another."""
+
+    def made(k):
+        if what == "function":
+            return tw.FunctionProblem(lambda x, y: (x**2 + k[0] * y**2 - 1) ** 2)
+        torch.manual_seed(0)
+        model = Layer((torch.tanh, torch.relu)[k[0] > 1] if what == "network" else torch.tanh).double().eval()
+        if what == "step":
+            return tw.ModuleProblem(
+                model, optima.data(), step=lambda m, b: k[0] * F.cross_entropy(m(b[0]), b[1], reduction="none")
+            )
+        factor = k[0] if what == "loss" else 1
+        return tw.ModuleProblem(
+            model, optima.data(), loss=lambda o, t: F.cross_entropy(factor * o, t, reduction="none")
+        )
+
+    first, other = made([1.0]), made([2.0])
+    a, b = ([-1.0, 0.0], [1.0, 0.0]) if what == "function" else ends()
+    store = tmp_path / "study.zarr"
+    if not killed:
+        tw.connect(first, a, b, store=store, **SIZE)
+        with pytest.raises(StoreMismatchError, match=r"at the same points|function"):
+            tw.connect(other, a, b, store=store, **SIZE)
+        return
+    with monkeypatch.context() as patch:  # before anything can be seen in the study
+        killed_after(patch, 2)
+        with pytest.raises(Killed):
+            tw.connect(first, a, b, store=store, every=50, **SIZE)
+    found = tw.connect(other, a, b, store=store, **SIZE)
+    assert torch.equal(found.curve.nodes, tw.connect(other, a, b, **SIZE).curve.nodes)
+
+
+def test_statistics_that_the_problem_holds_do_not_matter(tmp_path):
+    a, b = ends(True)
+    first = tw.connect(problem(norm=True), a, b, store=tmp_path / "study.zarr", **SIZE)
+    other = problem(norm=True).with_state(optima.network(3, norm=True).state_dict())
+    assert tw.connect(other, a, b, store=tmp_path / "study.zarr", **SIZE).dataset.identical(first.dataset)

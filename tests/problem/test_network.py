@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -396,7 +397,9 @@ def test_recalibration_is_an_explicit_recalibration_and_the_test_split_uses_trai
         normed(), train, loss=F.cross_entropy, test_data=test, batch_norm="recalibrate", memory=memory
     )
     points = naive.near(problem)
-    models = [recalibrated(theta, train) for theta in points]
+    mixed = torch.from_numpy(np.random.default_rng(0).permutation(23)).split(10)
+    seen = train if memory == 0 else [(x[rows], y[rows]) for rows in mixed]
+    models = [recalibrated(theta, seen) for theta in points]
     expected = torch.stack([F.cross_entropy(m(x), y) for m in models]).detach()
     expected_test = torch.stack([F.cross_entropy(m(test[0]), test[1]) for m in models]).detach()
     for _ in range(2):
@@ -451,3 +454,74 @@ def test_the_identity_does_not_depend_on_where_the_problem_was_evaluated_last(ca
     before = problem.identity()
     problem.measure(naive.near(problem))
     assert problem.identity() == before
+
+
+class Twice(nn.Module):
+    """One layer of normalisation, called twice."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.norm = nn.Linear(4, 5), nn.Linear(5, 5), nn.BatchNorm1d(5)
+
+    def forward(self, x):
+        return self.norm(5 * self.second(self.norm(self.first(x)).relu()) + 3)
+
+
+def statistics(problem):
+    problem.loss(problem.theta)
+    return {n: b.clone() for n, b in problem._network.head.model.named_buffers() if "running" in n}
+
+
+def recalibrating(model, data, **settings):
+    loss = settings.pop("loss", F.cross_entropy)
+    return tw.ModuleProblem(model.double().eval(), data, loss=loss, batch_norm="recalibrate", **settings)
+
+
+def test_a_layer_that_is_called_twice_has_the_mean_over_its_calls_as_torch_computes_it():
+    x, y = naive.examples(24)
+    batches = naive.cut((x, y), [8, 8, 8])
+    found = statistics(recalibrating(Twice(), batches, memory=0))  # as they come
+    model = Twice().double()
+    torch.optim.swa_utils.update_bn(batches, model)
+    for name, value in found.items():
+        torch.testing.assert_close(value, model.get_buffer(name), **EXACT)
+
+
+def test_running_statistics_of_instance_normalisation_are_recalibrated_too():
+    x, y = naive.examples(9, (2, 6, 6))
+    norm = nn.InstanceNorm2d(3, track_running_stats=True)
+    norm.running_mean.fill_(7.0)
+    torch.manual_seed(0)
+    problem = recalibrating(nn.Sequential(nn.Conv2d(2, 3, 3), norm, nn.Flatten(), nn.Linear(48, 3)), (x, y))
+    found = statistics(problem)
+    with torch.no_grad():
+        hidden = problem._network.head.model[0](x)
+    torch.testing.assert_close(found["1.running_mean"], hidden.mean((0, 2, 3)), **EXACT)
+    torch.testing.assert_close(found["1.running_var"], hidden.var((2, 3)).mean(0), **EXACT)
+    assert problem.provenance()["batch_norm"] == "recalibrate"
+
+
+def test_statistics_do_not_depend_on_the_order_in_which_the_data_are_stored():
+    """Batches of a single class have variances that belong to that class."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(3).repeat_interleave(100)
+    x = 4.0 * nn.functional.one_hot(y, 4) + torch.randn(300, 4, generator=generator, dtype=torch.double)
+    anyhow = torch.randperm(300, generator=generator)
+    problem = recalibrating(normed(), (x, y), batch_size=100)
+    found = statistics(problem)["1.running_var"]
+    with torch.no_grad():
+        hidden = problem._network.head.model[0](x)
+    torch.testing.assert_close(found, hidden.var(0), rtol=0.1, atol=0)
+    other = statistics(recalibrating(normed(), (x[anyhow], y[anyhow]), batch_size=100))["1.running_var"]
+    torch.testing.assert_close(found, other, rtol=0.1, atol=0)
+    assert bool((hidden.view(3, 100, 5).var(1).mean(0) < 0.6 * found).any())  # as they are stored
+
+
+@pytest.mark.parametrize("batch_size", [8, 1])
+def test_a_last_single_example_joins_the_batch_before(batch_size):
+    x, y = naive.examples(17)
+    assert all(v.isfinite().all() for v in statistics(recalibrating(normed(), (x, y), batch_size=batch_size)).values())
+    streamed = naive.cut((x, y), [8, 8, 1])
+    with pytest.raises(ValueError, match=r"single example.*drop_last"):
+        statistics(recalibrating(normed(), streamed, memory=0))

@@ -195,3 +195,47 @@ def test_weights_that_are_split_are_refused(tmp_path):
     with pytest.raises(ValueError, match="FSDP splits the weights"):
         TrajectoryCallback(tmp_path / "s.zarr").on_train_begin(Args, None, None, model=Regression(), optimizer=None)
     assert not (tmp_path / "s.zarr").exists()
+
+
+def test_calls_of_the_model_by_metrics_are_not_taken_for_training(tmp_path):
+    """Of this callback's recorder, and of another's."""
+
+    def large(model):
+        return model(x=100 * torch.ones(4, 3), labels=torch.zeros(4, 1))["loss"]
+
+    first = TrajectoryCallback(tmp_path / "s.zarr", "first", metrics={"large": large})
+    second = TrajectoryCallback(tmp_path / "s.zarr", "second")
+    made = trainer(tmp_path, Regression(), points(), [first, second], num_train_epochs=1)
+    made.train()
+    losses, _ = reported(made)
+    for callback in (first, second):
+        np.testing.assert_allclose(callback.trajectory().loss, [np.nan, *losses], rtol=1e-5)
+
+
+@pytest.mark.parametrize("optim", ["adamw_torch", "adamw_torch_fused"])
+@pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.* before .*optimizer.step:UserWarning")
+def test_updates_that_half_precision_skips_are_none_also_when_going_on(tmp_path, optim):
+    class Overflowing(Regression):
+        calls, bad = 0, (2, 3)
+
+        def forward(self, x, labels=None):
+            self.calls += 1
+            found = super().forward(x, labels)
+            return found | {"loss": found["loss"] * float("inf")} if self.calls in self.bad else found
+
+    def made(model, callback):
+        settings = {"save_strategy": "steps", "save_steps": 4, "max_grad_norm": 0.0, "optim": optim}
+        made = trainer(tmp_path, model, points(), [callback], **settings)
+        made.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+        return made
+
+    first = TrajectoryCallback(tmp_path / "s.zarr")
+    made(Overflowing(), first).train()
+    assert first.trajectory().step.values.tolist() == list(range(11))
+    assert len(np.unique(first.trajectory().theta.values, axis=0)) == 11
+    model, second = Regression(), TrajectoryCallback(tmp_path / "s.zarr", resume=True)
+    made(model, second).train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-8"))
+    found = second.trajectory()
+    assert found.step.values.tolist() == list(range(11))
+    assert found.attrs["resumed_at"] == [6]
+    np.testing.assert_array_equal(found.theta[-1], flat(model))

@@ -164,3 +164,71 @@ def test_curvature_is_recorded_at_any_steps_too(tmp_path):
             optimizer.step()
     assert recorder.spectrum().step.values.tolist() == [0, 1, 3, 5]
     assert recorder.spectrum().attrs["every"] == "a list of 2 steps"
+
+
+class Reassigning(nn.Module):
+    """Its buffer is another tensor after every call in training."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = nn.Linear(3, 1)
+        self.register_buffer("mean", torch.zeros(3))
+
+    def forward(self, x):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(0).detach()
+        return self.net(x - self.mean)
+
+
+def test_buffers_that_a_metric_exchanges_and_gradients_that_it_drops_are_put_back(tmp_path):
+    def careless(model):
+        model.zero_grad()
+        model.extra = None
+        return model(100 * torch.ones(4, 3)).mean()
+
+    states = []
+    for metrics in (None, {"careless": careless}):
+        model = Reassigning()
+        recorder = tw.Recorder(tmp_path / f"{metrics is None}.zarr", metrics=metrics)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+        x = torch.randn(8, 3, generator=torch.Generator().manual_seed(1))
+        with recorder.attach(model, optimizer):
+            for _ in range(3):  # gradients add up
+                model(x).square().mean().backward()
+                optimizer.step()
+        states.append(model.state_dict())
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name])
+
+
+@torch.no_grad()
+def scaled(model):
+    for parameter in model.parameters():
+        parameter.data *= 1.5
+    return 1.0
+
+
+@torch.no_grad()
+def swapped(model):
+    """As an average of weights is measured: put in, and taken out again."""
+    kept = [parameter.clone() for parameter in model.parameters()]
+    for parameter in model.parameters():
+        parameter.zero_()
+    size = sum(parameter.square().sum() for parameter in model.parameters())
+    for parameter, value in zip(model.parameters(), kept, strict=True):
+        parameter.copy_(value)
+    return size
+
+
+def test_a_metric_may_exchange_weights_but_must_put_them_back(tmp_path):
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    recorder = tw.Recorder(tmp_path / "s.zarr", metrics={"size": size, "scaled": scaled})
+    with pytest.raises(RuntimeError, match="`scaled` changed the weights of Sequential"):
+        recorder.attach(model, optimizer)
+    with tw.Recorder(tmp_path / "t.zarr", metrics={"swapped": swapped}).attach(model, optimizer) as recorder:
+        optimizer.step()
+    np.testing.assert_array_equal(recorder.trajectory().swapped, [0.0, 0.0])
+    with pytest.raises(ValueError, match=r"'zarr\.json' is no name"):
+        tw.Recorder(tmp_path / "u.zarr", metrics={"zarr.json": size})

@@ -178,7 +178,7 @@ def test_other_networks_are_refused():
         tw.match_weights(spec, a, torch.zeros(2, 343))
     with pytest.raises(ValueError, match="1 of the 343 weights of `a` are not finite"):
         tw.match_weights(spec, torch.tensor([float("nan")] + [0.0] * 342), torch.zeros(343))
-    with pytest.raises(ValueError, match=r"tries=0; at least one"):
+    with pytest.raises(ValueError, match=r"tries=0; expected a whole number from 1"):
         tw.match_weights(spec, a, a, tries=0)
     with pytest.raises(TypeError, match=r"is a Sequential\. Pass a ModuleProblem"):
         tw.match_weights(a, a, a)
@@ -219,3 +219,47 @@ def test_aligned_barriers_fall_towards_zero_as_networks_get_wider_and_others_sta
     assert after[0] > after[1] > after[-1]
     assert max(after[2:]) < 0.03
     assert max(after) < 0.25
+
+
+# --- what cannot be aligned ---
+
+
+def test_frozen_parameters_are_shared():
+    """Weights alone would carry over into a network with another frozen part."""
+    states = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+        model[2].requires_grad_(False)
+        states.append(model.state_dict())
+    model = model.eval()
+    spec = tw.permutation_spec(model, torch.randn(2, 3))
+    with pytest.raises(ValueError, match=r"frozen parameters 2.bias, 2.weight of `a` and `b` differ"):
+        tw.match_weights(spec, *states)
+    tw.match_weights(spec, states[0], {**states[1], **{k: v for k, v in states[0].items() if k.startswith("2")}})
+
+
+def test_a_tied_parameter_may_come_under_any_of_its_names():
+    class Tied(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.into, self.out = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+            self.out.weight = self.into.weight
+
+        def forward(self, x):
+            return self.out(self.into(x).relu())
+
+    model = Tied()
+    spec = tw.permutation_spec(model, torch.randn(3, 4))
+    state = model.state_dict()
+    for dropped in ("into.weight", "out.weight"):
+        part = {name: value for name, value in state.items() if name != dropped}
+        assert torch.equal(tw.match_weights(spec, part, model).theta, spec.layout.flatten(state))
+
+
+@pytest.mark.parametrize("wrong", [{"seed": -1}, {"seed": 0.5}, {"tries": 0}, {"tries": 1.5}, {"tries": True}])
+def test_numbers_that_do_not_count(wrong):
+    spec = tw.permutation_spec(mlp(64, 4, 2), images())
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"{name}={value}; expected a whole number"):
+        tw.match_weights(spec, weights(spec, 0), weights(spec, 1), **wrong)

@@ -209,3 +209,43 @@ def test_settings_that_make_no_sense_are_refused(kind):
         curve.at_equal_arc_length(1)
     with pytest.raises(ValueError, match="last dim must be 1"):
         curve(torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("num_nodes", [4, 7, 50, 101])
+def test_a_chain_meets_its_nodes_where_their_places_are_rounded(num_nodes):
+    """3 * (1/3) is 1, but 49 * (k/49) is not always k."""
+    generator = torch.Generator().manual_seed(0)
+    nodes = torch.randn(num_nodes, 3, dtype=torch.float64, generator=generator)
+    chain, pieces = tw.PolygonalChain(nodes), num_nodes - 1
+    for k in range(num_nodes):
+        assert torch.equal(chain(k / pieces), nodes[k])
+        assert torch.equal(chain(float(np.linspace(0, 1, num_nodes)[k])), nodes[k])
+        begins = min(k, pieces - 1)
+        torch.testing.assert_close(chain.tangent(k / pieces), pieces * (nodes[begins + 1] - nodes[begins]))
+    t = torch.tensor([[k / pieces] for k in range(1, pieces)], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(chain(t).sum(), t)
+    torch.testing.assert_close(slope[:, 0], chain.tangent(t.detach()).sum(1))
+
+
+@pytest.mark.parametrize("kind", [tw.PolygonalChain, tw.BezierCurve])
+def test_places_of_equal_way_have_both_ends_and_need_a_length(kind):
+    for nodes in ([[0.0, 0], [0, 0], [1, 1]], [[0.0, 0], [1, 1], [1, 1]], [[0.0, 0], [1, 1], [1, 1], [1, 1], [2, 0]]):
+        curve = kind(nodes)
+        t = curve.at_equal_arc_length(5)
+        assert (t[0], t[-1]) == (0.0, 1.0)
+        assert (np.diff(t) > 0).all()
+        np.testing.assert_allclose(np.diff(curve.arc_length(t)), curve.length() / 4, rtol=1e-6)
+    with pytest.raises(ValueError, match="all equal"):
+        kind([[1.0, 2.0]] * 3).at_equal_arc_length(4)
+    with pytest.raises(ValueError, match="not finite"):
+        kind([[0.0, 0.0], [np.nan, 1.0], [1.0, 1.0]]).at_equal_arc_length(4)
+
+
+def test_what_is_no_curve_of_weights():
+    with pytest.raises(TypeError, match="complex"):
+        tw.PolygonalChain(torch.zeros(3, 2, dtype=torch.complex64))
+    with pytest.raises(TypeError, match="complex"):
+        tw.Segment(torch.zeros(2), torch.ones(2, dtype=torch.complex64))
+    with pytest.raises(ValueError, match="A PolygonalChain takes any number"):
+        tw.BezierCurve(torch.zeros(1001, 2))
+    assert bool(tw.BezierCurve(torch.ones(1000, 2, dtype=torch.float64))(0.5).isclose(torch.ones(1).double()).all())

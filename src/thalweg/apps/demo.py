@@ -1,10 +1,11 @@
-"""The whole way in a minute: train a network while recording, look at where it ended and how it got there, write a
-report.
+"""The whole way in a minute or two: train a network while recording, look at where it ended, how it got there, and how
+it is connected with another one; write a report.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +16,12 @@ from torch import nn
 
 from thalweg.apps.place import new_study
 from thalweg.apps.report import report
+from thalweg.apps.training import training
+from thalweg.apps.valley import valley
 from thalweg.landscapes import digits, small_cnn
 from thalweg.measures import (
     eigen_line,
     loss_surface,
-    principal_plane,
-    project_trajectory,
     spectral_density,
     top_eigenpairs,
     track_spectrum,
@@ -65,17 +66,14 @@ def demo(
     say("Measuring the filter-normalised surface around the end point ...")
     around = loss_surface(problem, random_plane(problem, seed=seed), points=points, adaptive=0.01, store=study)
     say(f"  {around.attrs['num_evaluated']} of {points**2:,} points evaluated, the rest predicted")
-    say("Measuring the principal plane of the training path ...")
     trajectory = load(study, "trajectory")
-    plane = principal_plane(trajectory)
-    along = loss_surface(problem, plane, points=points, adaptive=0.01, store=study)
-    first, second = plane.info["explained_variance_ratio"]
-    say(
-        f"  {along.attrs['num_evaluated']} of {points**2:,} points evaluated; the plane holds "
-        f"{first + second:.1%} of the path's variance"
-    )
-    save(project_trajectory(trajectory, plane, problem), study, "path/principal")
+    training(problem, trajectory, study, points=points, seed=seed, say=say)
     _curvature(problem, trajectory, study, say)
+    other = small_cnn(seed=seed + 1)
+    say("Training a second network, from another seed ...")
+    _train(other, train, None, epochs, seed + 1)
+    there = problem.with_state(other.eval().state_dict()).theta
+    valley(problem, problem.theta, there, study, steps=40 * epochs, points=41, seed=seed, say=say)
     page = report(study, study.with_name("report.html"), title="A convolutional network learns to read digits")
     return Demo(study, page, float(reached["accuracy"][0]), float(reached["test_accuracy"][0]))
 
@@ -85,11 +83,11 @@ def _curvature(problem: ModuleProblem, trajectory: xr.Dataset, study: Path, say:
     say("Measuring the curvature: eigenvalues of the Hessian, and how they changed while it trained ...")
     pairs = top_eigenpairs(problem, 12)
     save(pairs, study, "spectrum/hessian")
-    save(spectral_density(problem, num_probes=4, num_matvecs=40), study, "density/hessian")
+    save(spectral_density(problem, num_probes=3, num_matvecs=30), study, "density/hessian")
     line = eigen_line(problem, pairs)
     reach = (2 * max(10 * line.info["loss"], 0.5) / line.info["eigenvalues"][0]) ** 0.5
     loss_surface(problem, line, extent=reach, points=41, store=study, name="surface/eigen")
-    every = max(1, trajectory.sizes["step"] // 8)
+    every = max(1, trajectory.sizes["step"] // 5)
     save(track_spectrum(problem, trajectory, 3, every=every, tol=1e-2), study, "spectrum/training")
     say(
         f"  the largest eigenvalues: {', '.join(f'{float(value):.3g}' for value in pairs.eigenvalue[:3])}; "
@@ -98,17 +96,18 @@ def _curvature(problem: ModuleProblem, trajectory: xr.Dataset, study: Path, say:
 
 
 def _train(
-    model: nn.Module, data: tuple[torch.Tensor, torch.Tensor], recorder: Recorder, epochs: int, seed: int
+    model: nn.Module, data: tuple[torch.Tensor, torch.Tensor], recorder: Recorder | None, epochs: int, seed: int
 ) -> None:
     """Adam at its default rate, mini-batches of 64, reshuffled every epoch; every sixth step recorded."""
     images, classes = data
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     generator = torch.Generator().manual_seed(seed)
-    with recorder.attach(model, optimizer, every=6):
+    with nullcontext() if recorder is None else recorder.attach(model, optimizer, every=6):
         for _ in range(epochs):
             for batch in torch.randperm(len(classes), generator=generator).split(64):
                 optimizer.zero_grad()
                 loss = F.cross_entropy(model(images[batch]), classes[batch])
                 loss.backward()
-                recorder.log(loss)
+                if recorder is not None:
+                    recorder.log(loss)
                 optimizer.step()

@@ -13,40 +13,29 @@ import plotly.io as pio
 import xarray as xr
 
 from thalweg import figures, schema
-from thalweg.apps import words, words_curvature, words_descent
+from thalweg.apps import sections_paths, words, words_curvature, words_descent, words_valley
 
 Results = dict[str, xr.Dataset]
 Part = tuple[str, str, str]
+Maker = Callable[[str, Results], tuple[str, list[str], list[go.Figure]]]
 _SPAN = 200.0  # of the losses, from the 5th to the 95th percentile: a map takes logarithms
+_PLAIN = {
+    "initializations": "Initialisations side by side",
+    "gradients": "Gradients of single examples",
+    "extrapolation": "Inside and outside of the training range",
+}
 _CONFIG = {"displaylogo": False, "responsive": True}
 
 
 def sections(results: Results) -> Iterator[Part]:
     """(anchor, heading, HTML) of each part of the page: surfaces first, what stands alone after them."""
-    order = sorted(results, key=lambda name: ("random" not in name, name))
-
-    def of_kind(kind: str) -> list[str]:
-        return [name for name in order if results[name].attrs["kind"] == kind]
-
-    used = set()
-    for name in of_kind("surface"):
-        yield _tried(name, results, _surface)
-        used |= {path_name(name)}
-    for name in of_kind("critical_points"):
-        yield _tried(name, results, _critical_points)
-    for name in sorted(of_kind("descent"), key=lambda n: results[n].attrs.get("order", 0)):
-        yield _tried(name, results, _descent)
-    for kind in ("linear_approximation", "fit"):
-        for name in of_kind(kind):
-            yield _tried(name, results, _single)
-    for kind in ("eigenpairs", "spectral_density", "spectrum_path", "estimate"):
-        for name in of_kind(kind):
-            yield _tried(name, results, _curvature)
-    for name in of_kind("path"):
-        if name not in used:
-            yield _tried(name, results, _path)
-    for name in of_kind("trajectory"):
-        yield _tried(name, results, _trajectory)
+    order = sorted(results, key=lambda name: (results[name].attrs.get("order", 0), "random" not in name, name))
+    elsewhere = {path_name(name) for name in order if results[name].attrs["kind"] == "surface"}
+    elsewhere |= sections_paths.elsewhere(results)
+    for kind, make in _MAKERS.items():
+        for name in order:
+            if results[name].attrs["kind"] == kind and name not in elsewhere:
+                yield _tried(name, results, make)
 
 
 def path_name(surface: str) -> str:
@@ -68,7 +57,7 @@ def lost(name: str, error: Exception) -> Part:
     return anchor, heading, body
 
 
-def _tried(name: str, results: Results, make: Callable[[str, Results], tuple[str, list[str], list[go.Figure]]]) -> Part:
+def _tried(name: str, results: Results, make: Maker) -> Part:
     try:
         heading, sentences, pictures = make(name, results)
         return _section(name, heading, sentences, pictures, results[name])
@@ -80,23 +69,25 @@ def _surface(name: str, results: Results) -> tuple[str, list[str], list[go.Figur
     ds = results[name]
     path = results.get(path_name(name))
     path = path if path is not None and path.attrs["kind"] == "path" else None
+    course = sections_paths.course(name, results)
     if "pointwise_risk" in ds:
         return "Three risks", words.surface(ds), [figures.risk(ds)]
     if "landscape" in ds.attrs:
         told = [*words_descent.landscape(ds), *words.surface(ds)]
         return "The landscape", told, _landscape_pictures(ds, _critical(name, results))
-    return words.heading(ds), words.surface(ds, path), _pictures(ds, path)
+    told = [*words.surface(ds, path), *(words_valley.course(found) for found in course.values())]
+    return words.heading(ds), told, _pictures(ds, path, course)
 
 
-def _pictures(surface: xr.Dataset, path: xr.Dataset | None) -> list[go.Figure]:
+def _pictures(surface: xr.Dataset, path: xr.Dataset | None, course: dict[str, Any]) -> list[go.Figure]:
     surface = surface.squeeze([dim for dim in schema.coordinates(surface) if surface.sizes.get(dim) == 1])
     dims = [dim for dim in schema.coordinates(surface) if dim in surface.dims]
     if len(dims) == 1:
         return [figures.profile(surface)]
     if len(dims) > 2:
         surface = surface.isel({dim: surface.sizes[dim] // 2 for dim in dims[2:]})
-    points = json.loads(surface.attrs.get("subspace", "{}")).get("points")
-    drawn = [draw(surface, path=path, points=points) for draw in (figures.surface, figures.contour)]
+    points = None if course else json.loads(surface.attrs.get("subspace", "{}")).get("points")
+    drawn = [draw(surface, path=path, points=points, **course) for draw in (figures.surface, figures.contour)]
     return drawn if path is None else [*drawn, figures.path(path)]
 
 
@@ -212,6 +203,11 @@ def _single(name: str, results: Results) -> tuple[str, list[str], list[go.Figure
     return "The gradient as best linear approximation", [told], [figures.linear_approximation(ds)]
 
 
+def _plain(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
+    """A picture that tells its own numbers."""
+    return _PLAIN[results[name].attrs["kind"]], [], [figures.picture(results[name])]
+
+
 def _curvature(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
     ds = results[name]
     kind = ds.attrs["kind"]
@@ -238,7 +234,25 @@ def _path(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]
 
 
 def _trajectory(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
-    return "The recorded training run", words.trajectory(results[name]), []
+    ds = results[name]
+    drawn = [figures.training(ds)] if np.isfinite(ds["loss"]).any() else []  # checkpoints come without losses
+    return "The recorded training run", words.trajectory(ds), drawn
+
+
+_MAKERS: dict[str, Maker] = {
+    "surface": _surface,
+    "connection": sections_paths.connection,
+    "barrier": sections_paths.barrier,
+    "course": sections_paths.in_plane,
+    **dict.fromkeys(sections_paths.RUNS, sections_paths.run),
+    "critical_points": _critical_points,
+    "descent": _descent,
+    **dict.fromkeys(("linear_approximation", "fit"), _single),
+    **dict.fromkeys(("eigenpairs", "spectral_density", "spectrum_path", "estimate"), _curvature),
+    **dict.fromkeys(_PLAIN, _plain),
+    "path": _path,
+    "trajectory": _trajectory,
+}
 
 
 def _anchor(name: str) -> str:

@@ -40,7 +40,7 @@ def valley(
     problem, a, b, curve
         As for `connect`; of networks with batch normalisation the statistics are computed anew everywhere.
     study, name
-        Where to; the name is that of the kind of curve by default.
+        Where to; the name is that of the kind of curve by default, with `-aligned`.
     points, plane_points
         Places along the ways; points along each axis of the plane.
     align
@@ -56,7 +56,7 @@ def valley(
     Dataset
         The barriers of the curve.
     """
-    name, end = name or str(curve), b
+    name, end = name or f"{curve}{'-aligned' * align}", b
     ways: dict[str, Curve] = {}
     if align:
         matched = match_weights(problem, a, b)

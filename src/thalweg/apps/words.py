@@ -14,6 +14,7 @@ _HEADINGS = {
     "random": "The surface around the model",
     "principal": "The training path on its principal plane",
     "through": "The plane through three solutions",
+    "curve": "The plane in which a curve between two solutions bends",
     "segment": "Along the straight line between two solutions",
     "eigen": "Along eigenvectors of the Hessian",
     "coordinates": "The landscape",

@@ -36,19 +36,20 @@ def random_walk(ds: xr.Dataset) -> list[str]:
     k = min(2, len(own))
     shares = " and ".join(f"{value:.1%}" for value in own[:k])
     walks = " and ".join(f"{value:.1%}" for value in theory[:k])
+    what, they = ("two components explain", "they explain") if k == 2 else ("component explains", "it explains")
     return [
-        f"The first {'two components explain' if k == 2 else 'component explains'} {shares} of the path's variance; of a "
-        f"random walk of as many steps in many dimensions {'they explain' if k == 2 else 'it explains'} {walks} "
-        "(Antognini & Sohl-Dickstein 2018). The scores of such a walk are cosines, and one against the other they draw "
-        "Lissajous figures: a curve like that on the principal plane tells nothing of the landscape."
+        f"The first {what} {shares} of the path's variance; of a random walk of as many steps in many dimensions "
+        f"{they} {walks} (Antognini & Sohl-Dickstein 2018). The scores of such a walk are cosines, and one "
+        "against the other they draw Lissajous figures: a curve like that on the principal plane tells "
+        "nothing of the landscape."
     ]
 
 
 def components_by_length(ds: xr.Dataset) -> list[str]:
     """How the components turn while the run goes on."""
     overlap, length = ds["overlap"].values, ds["length"].values
-    half = len(overlap) // 2
+    k = (len(overlap) - 1) // 2
     return [
-        f"Of the first {int(length[half]):,} steps alone the components share {overlap[half]:.0%} of their span with "
-        "those of the whole run: the principal plane depends on how long one trains."
+        f"The components of the first {int(length[k]):,} steps alone share {overlap[k]:.0%} of their span with those "
+        "of the whole run: what the principal plane is depends on how long one trains."
     ]

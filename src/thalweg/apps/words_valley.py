@@ -36,10 +36,10 @@ def _risen(ds: xr.Dataset) -> str:
     for name, words in (("loss", "the training loss"), ("test_loss", "the test loss")):
         if name in names:
             one = ds.sel(quantity=name)
-            ends = f"{number(float(one['start']))} and {number(float(one['end']))}"
+            ends = f"the line between its ends ({number(float(one['start']))} and {number(float(one['end']))})"
             height = float(one["barrier"])
-            where = f" (at t = {float(one['t']):.2f})" if height > 0 else ""
-            told.append(f"{words} rises by {number(height)} above the line between its ends' {ends}{where}")
+            above = f"rises by {number(height)} above {ends}, at t = {float(one['t']):.2f}"
+            told.append(f"{words} {above if not height <= 0 else f'nowhere rises above {ends}'}")
     return "; ".join(told) + "."
 
 

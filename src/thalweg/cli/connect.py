@@ -52,14 +52,16 @@ def connect(
         use_threads(threads)
         from thalweg.apps.target import make_problem
         from thalweg.apps.valley import valley
+        from thalweg.measures.beginnings import theta_of
 
         problem: Any = make_problem(target, device=device)
         if not hasattr(problem, "with_checkpoint"):
             raise ValueError("This problem is a written landscape; networks are connected. See `thalweg surface`.")
-        a, b = (problem.with_checkpoint(file).theta for file in (first, second))
+        problem = problem.with_checkpoint(first)  # what is not trained, too
+        a, b = problem.theta, theta_of(problem, problem.with_checkpoint(second), second.name)
         learning: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "weight_decay": weight_decay}
         learning |= {"num_bends": bends, "seed": seed}
-        name = name or curve.value
+        name = name or f"{curve.value}{'-aligned' * align}"
         valley(
             problem.with_batch_norm("recalibrate"),
             a,

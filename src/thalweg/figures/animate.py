@@ -22,12 +22,14 @@ class Film:
     """A film that is drawn frame by frame when it is saved; `save` writes it as `.mp4` or `.gif`.
 
     `draw(step)` makes one figure; `fps` is the number of frames in a second; `loop` lets a GIF begin again at its end.
+    `unit` is what the film counts: `step`, or `t` along a curve.
     """
 
     draw: Callable[[float], Any]
     steps: tuple[float, ...]
     fps: float
     loop: bool
+    unit: str = "step"
 
     def frame(self, number: int = -1) -> Any:
         """Frame `number` (counted from 0; negative from the end) as a figure of its own.
@@ -46,7 +48,8 @@ class Film:
 
     def __repr__(self) -> str:
         ends = f"{record.word(self.steps[0])} to {record.word(self.steps[-1])}"
-        return f"Film({len(self)} frames, steps {ends}, {self.fps:g} in a second)"
+        unit = "steps" if self.unit == "step" else self.unit
+        return f"Film({len(self)} frames, {unit} {ends}, {self.fps:g} in a second)"
 
 
 def animate(
@@ -72,7 +75,7 @@ def animate(
         What `draw` takes first.
     steps
         Which steps. If not given, those of the longest dataset with a dim `step`; of more than 101 only so many,
-        evenly spaced, with the first and the last.
+        evenly spaced, with the first and the last. Where no dataset has steps, a course is walked: places t on it.
     backend
         `plotly`, `matplotlib`, or `none` for a `Film` of what the figure prepares.
     fps
@@ -115,9 +118,9 @@ def animate(
         raise ValueError(f"Unknown backend {backend!r}; expected one of {', '.join(BACKENDS)}.")
     positive("fps", fps, "frames in a second")
     _check_draw(draw)
-    chosen = _choose([*datasets, *arguments.values()], steps)
+    chosen, unit = _choose([*datasets, *arguments.values()], steps)
     one = partial(_draw, draw, datasets, {**arguments, "backend": backend})
-    film = Film(one, chosen, float(fps), loop)
+    film = Film(one, chosen, float(fps), loop, unit)
     if backend != "plotly":
         return film
     from thalweg.figures.plotly.film import assemble
@@ -147,10 +150,13 @@ def _filmable() -> list[str]:
     return [n for n, f in known if inspect.isfunction(f) and "step" in inspect.signature(f).parameters]
 
 
-def _choose(values: list[Any], steps: Iterable[float] | None) -> tuple[float, ...]:
-    """The steps of the film, each recorded in the longest dataset that has any."""
+def _choose(values: list[Any], steps: Iterable[float] | None) -> tuple[tuple[float, ...], str]:
+    """The steps of the film, each recorded in the longest dataset that has any; else places on a curve."""
     found = list(record.datasets(values))
     long = max((ds for ds in found if "step" in ds.dims), key=lambda ds: ds.sizes["step"], default=None)
+    courses = [ds for ds in found if ds.attrs.get("kind") == "course"]
+    if long is None and courses:
+        return _walk(courses[0], steps), "t"
     if long is None:
         raise ValueError(
             f"A film needs a dataset with a dim `step`, and {_what_came(found)}; "
@@ -163,6 +169,19 @@ def _choose(values: list[Any], steps: Iterable[float] | None) -> tuple[float, ..
         raise ValueError(f"Steps {few} are not recorded; the dataset holds {record.said(known)}.")
     if chosen.size < 2:
         raise ValueError(f"A film needs at least two steps, and {record.said(chosen) if chosen.size else 'none'} came.")
+    return tuple(chosen.tolist()), "step"
+
+
+def _walk(course: xr.Dataset, steps: Iterable[float] | None) -> tuple[float, ...]:
+    """Places of a curve from end to end, or those asked for, which may lie between the ones it holds."""
+    known = course["t"].values.astype(float)
+    chosen = record.thinned(known, MOST_FRAMES) if steps is None else _numbers(steps).astype(float)
+    if outside := [t for t in chosen.tolist() if not known[0] <= t <= known[-1]]:
+        raise ValueError(
+            f"The course runs from t = {known[0]:g} to t = {known[-1]:g}; it is nowhere at {outside[0]:g}."
+        )
+    if chosen.size < 2:
+        raise ValueError(f"A film needs at least two places of the course, and {chosen.size} came.")
     return tuple(chosen.tolist())
 
 

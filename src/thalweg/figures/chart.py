@@ -22,8 +22,9 @@ class Series:
     """Points `x`, `y` (n,), joined by a line if `line` (its width) is positive, marked if there is a `symbol`.
 
     `bars` and `across` (2, n) are the ends of bars in y and in x, `band` (2, n) those of a filled band. `color` is a
-    word of `color`; `cased` lines have a light rim, for maps. `hover` says one thing for every point. `key` is what the
-    legend says: the label unless given, nothing if empty.
+    word of `color`; `cased` lines have a light rim, for maps. With `filled`, their width, the points are the tops of
+    filled bars that stand on zero, or on the lower end of an axis where zero is not on it. `hover` says one thing for
+    every point. `key` is what the legend says: the label unless given, nothing if empty.
     """
 
     label: str
@@ -32,12 +33,14 @@ class Series:
     color: str = "main"
     line: float = 0.0
     dashed: bool = False
+    dotted: bool = False
     symbol: Symbol = ""
     hollow: bool = False
     cased: bool = False
     bars: np.ndarray | None = None
     across: np.ndarray | None = None
     band: np.ndarray | None = None
+    filled: float = 0.0
     hover: tuple[str, ...] = ()
     key: str | None = None
 
@@ -50,6 +53,18 @@ class Series:
     def said(self) -> list[str]:
         """What hovering says of every point."""
         return list(self.hover) if self.hover else [f"{self.label}: {number(float(v), 5)}" for v in self.y]
+
+
+def foot(ruler: Ruler) -> float:
+    """What filled bars stand on: zero, or the lower end of an axis that does not reach it.
+
+    Examples
+    --------
+    >>> foot(Ruler("loss", ends=(-1.0, 2.0))), foot(Ruler("loss", "log", (0.01, 2.0)))
+    (0.0, 0.01)
+    """
+    low = ruler.ends[0] if ruler.ends is not None else 0.0
+    return low if ruler.kind == "log" else max(low, 0.0)
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,12 @@ class Chart:
         return found if len(found) > 1 else []
 
 
+_MORE: dict[str, dict[str, str]] = {  # further hues, for many curves that are compared
+    "light": {"violet": "#8b3dff", "amber": "#c08400", "plum": "#d4379b"},
+    "dark": {"violet": "#9150ff", "amber": "#ffd34d", "plum": "#ff7cc0"},
+}
+
+
 def color(word: str, theme: themes.Theme = "light") -> str:
     """The colour of a series: `main`, `light` (its lighter kin), `warm` (what is opposed to it), `text`, ...
 
@@ -106,7 +127,7 @@ def color(word: str, theme: themes.Theme = "light") -> str:
         "muted": p.muted,
         "path": themes.path_color(0),
         "gold": p.model,
-    }
+    } | _MORE[theme]
     return known[word]
 
 

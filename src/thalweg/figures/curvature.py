@@ -11,35 +11,6 @@ from thalweg import schema
 from thalweg.figures.steps import number
 
 _UNITLESS = ("", "1", "none", "dimensionless")
-_MAKERS = {
-    "eigenpairs": "top_eigenpairs",
-    "spectral_density": "spectral_density",
-    "estimate": "trace",
-    "spectrum_path": "track_spectrum",
-}
-
-
-def need(ds: xr.Dataset, kind: str, argument: str = "ds") -> xr.Dataset:
-    """The checked dataset, if it is of this kind.
-
-    Raises
-    ------
-    ValueError
-        Naming the kind that came, and what makes the one that is needed.
-
-    Examples
-    --------
-    >>> need(xr.Dataset(attrs={"kind": "surface"}), "eigenpairs")
-    Traceback (most recent call last):
-    ValueError: `ds` is of kind 'surface', and one of kind 'eigenpairs' is needed; `thalweg.top_eigenpairs` makes one.
-    """
-    if ds.attrs.get("kind") != kind:
-        came = ds.attrs.get("kind")
-        raise ValueError(
-            f"`{argument}` is of kind {came!r}, and one of kind {kind!r} is needed; "
-            f"`thalweg.{_MAKERS[kind]}` makes one."
-        )
-    return schema.check(ds)
 
 
 def matrix(ds: xr.Dataset) -> str:
@@ -55,7 +26,7 @@ def matrix(ds: xr.Dataset) -> str:
 
 
 def about(ds: xr.Dataset) -> str:
-    """The matrix and the weights that it belongs to.
+    """The matrix, the weights that it belongs to, and the examples if it was measured on some of them.
 
     Examples
     --------
@@ -68,12 +39,29 @@ def about(ds: xr.Dataset) -> str:
     words = "all" if block is None else block if isinstance(block, str) else ", ".join(map(str, np.atleast_1d(block)))
     count = selected if selected is not None else total
     said = name[:1].upper() + name[1:]
+    some = f", on {subset(ds)}" if subset(ds) else ""
     if count is None:
-        return said if words == "all" else f"{said} of {_short(words)}"
+        return (said if words == "all" else f"{said} of {_short(words)}") + some
     if words == "all" and total in (None, count):
-        return f"{said} of all {count:,} weights"
+        return f"{said} of all {count:,} weights{some}"
     whole = f" of {total:,}" if total not in (None, count) else ""
-    return f"{said} of {count:,}{whole} weights" + (f" ({_short(words)})" if words != "all" else "")
+    return f"{said} of {count:,}{whole} weights" + (f" ({_short(words)})" if words != "all" else "") + some
+
+
+def subset(ds: xr.Dataset) -> str:
+    """`500 of 60,000 examples`, where a result was measured on some of the training examples only.
+
+    Examples
+    --------
+    >>> subset(xr.Dataset(attrs={"num_examples": 500, "num_training_examples": 60000}))
+    '500 of 60,000 examples'
+    >>> subset(xr.Dataset(attrs={"num_training_examples": 60000}))
+    ''
+    """
+    some, every = ds.attrs.get("num_examples"), ds.attrs.get("num_training_examples")
+    if some is None or (every is not None and int(some) >= int(every)):
+        return ""
+    return f"{int(some):,}{f' of {int(every):,}' if every is not None else ''} examples"
 
 
 def products(ds: xr.Dataset) -> list[str]:

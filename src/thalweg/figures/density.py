@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from thalweg.figures import curvature, rulers
+from thalweg.figures import curvature, kinds, rulers
 from thalweg.figures.backend import Backend, drawer
 from thalweg.figures.chart import Chart, Mark, Panel, Series
 from thalweg.figures.rulers import Ruler
@@ -104,7 +104,7 @@ def prepare_density(
     ValueError
         As `density`.
     """
-    curvature.need(ds, "spectral_density")
+    kinds.need(ds, "spectral_density")
     if spread not in ("auto", "linear", "asinh"):
         raise ValueError(f"spread={spread!r} is unknown; pass 'auto', 'linear' or 'asinh'.")
     if pairs is not None:
@@ -195,7 +195,7 @@ def _stems(x: np.ndarray, y: np.ndarray, pairs: xr.Dataset, low: float) -> tuple
 
 
 def _same(ds: xr.Dataset, pairs: xr.Dataset) -> None:
-    curvature.need(pairs, "eigenpairs", "pairs")
+    kinds.need(pairs, "eigenpairs", "pairs")
     for name, words in _SAME.items():
         mine, its = ds.attrs.get(name), pairs.attrs.get(name)
         if mine is not None and its is not None and mine != its:

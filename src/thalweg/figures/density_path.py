@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from thalweg.figures import curvature, scale, steps
+from thalweg.figures import curvature, kinds, scale, steps
 from thalweg.figures.backend import Backend, drawer
 from thalweg.figures.chart import Series
 from thalweg.figures.density import axis, floor
@@ -85,7 +85,7 @@ def prepare_density_path(
     ValueError
         As `density_path`.
     """
-    curvature.need(ds, "spectrum_path")
+    kinds.need(ds, "spectrum_path")
     if "density" not in ds:
         raise ValueError("The dataset has no `density(step, grid)`; figures.spectrum_path draws its top eigenvalues.")
     values, grid = ds["density"].values.astype(float), ds["grid"].values.astype(float)

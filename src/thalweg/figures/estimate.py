@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from thalweg.figures import curvature, rulers
+from thalweg.figures import curvature, kinds, rulers
 from thalweg.figures.backend import Backend, drawer
 from thalweg.figures.chart import Chart, Mark, Panel, Series
 from thalweg.figures.rulers import Ruler
@@ -58,7 +58,7 @@ def prepare_estimate(ds: xr.Dataset, *, title: str | None = None) -> Chart:
     ValueError
         As `estimate`.
     """
-    curvature.need(ds, "estimate")
+    kinds.need(ds, "estimate")
     if not np.isfinite(ds["value"].values).any():
         raise ValueError(f"The {ds.attrs['quantity']} holds nothing finite, so there is nothing to draw.")
     return _trace(ds, title) if ds.attrs["quantity"] == "trace" else _diagonal(ds, title)

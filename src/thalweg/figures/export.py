@@ -151,7 +151,17 @@ def _image(figure: Any, file: str, **kwargs: Any) -> None:
     plain = type(figure)(figure)
     plain.layout.updatemenus = plain.layout.sliders = ()  # controls mean nothing on paper
     size = {"width": figure.layout.width or 1200, "height": figure.layout.height or 760, "scale": 2}
-    plain.write_image(file, **{**size, **kwargs})
+    from thalweg.figures.plotly import stills
+
+    if len(stills.scenes(plain)) < 2:
+        plain.write_image(file, **{**size, **kwargs})
+        return
+    if Path(file).suffix.lower() != ".png":
+        raise ValueError(
+            f"Plotly draws several 3-D scenes wrongly as {Path(file).suffix}; save them as .png or .html, or draw them "
+            "with backend='matplotlib'."
+        )
+    stills.write(plain, file, **{**size, **kwargs})
 
 
 def _umask() -> int:

@@ -1,4 +1,5 @@
-"""What can lie on a surface besides paths: descents, critical points, curves, a field of arrows, regions.
+"""What can lie on a surface besides paths: descents, critical points, curves, a field of arrows, regions, and
+curves between optima.
 
 `Request` is what the caller asked for; `read` checks it and does once what is the same for every quantity; `on` puts
 it onto the surface of one quantity.
@@ -15,12 +16,13 @@ import xarray as xr
 
 from thalweg import schema
 from thalweg.figures import field as arrows
-from thalweg.figures import kinship, marks, outcomes, swarm
+from thalweg.figures import kinship, marks, outcomes, swarm, ways
 from thalweg.figures.field import Arrows, Field
 from thalweg.figures.marks import Mark
 from thalweg.figures.outcomes import Descents
 from thalweg.figures.overlay import Extent, Sheet
 from thalweg.figures.swarm import Bundle, Swarm
+from thalweg.figures.ways import Courses, Way
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Request:
     curves: Mapping[str, Any] | None = None
     field: bool | int = False
     region: str | Sequence[str] | None = None
-    step: int | None = None
+    step: float | None = None
+    course: Courses | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Read:
     swarms: tuple[Swarm, ...] = ()
     field: Field | None = None
     marks: tuple[Mark, ...] = ()
+    ways: tuple[Way, ...] = ()
     facts: tuple[str, ...] = ()
 
     @property
@@ -49,6 +53,7 @@ class Read:
         """Places (2, n) that should be seen, whatever the step."""
         found = [m.places for m in self.marks if m.sort == "critical"]
         found += [many.sights for many in self.swarms]
+        found += [way.line[:, np.isfinite(way.line).all(axis=0)] for way in self.ways]
         return np.concatenate([np.zeros((2, 0)), *found], axis=1)
 
 
@@ -59,6 +64,7 @@ class Extras:
     bundles: tuple[Bundle, ...] = ()
     arrows: Arrows | None = None
     marks: tuple[Mark, ...] = ()
+    ways: tuple[Way, ...] = ()
 
     @property
     def crowded(self) -> bool:
@@ -69,10 +75,12 @@ class Extras:
     def legend(self) -> tuple[str, ...]:
         """Entries of the legend, in order."""
         said = [b.label for b in self.bundles] + [m.label for m in self.marks]
+        said += [way.name for way in self.ways]
+        said += ["straight segment"] * any(way.straight.size for way in self.ways)
         return tuple(said + ([self.arrows.label] if self.arrows is not None else []))
 
 
-def read(ds: xr.Dataset, whole: tuple[str, ...], request: Request) -> Read:
+def read(ds: xr.Dataset, whole: tuple[str, ...], request: Request, paths: int = 0) -> Read:
     """Check what is asked for and prepare it in the plane.
 
     Parameters
@@ -83,6 +91,8 @@ def read(ds: xr.Dataset, whole: tuple[str, ...], request: Request) -> Read:
         The coordinates that it had before it was sliced.
     request
         What to draw.
+    paths
+        How many paths lie on it too; curves have the colours after theirs.
 
     Raises
     ------
@@ -104,7 +114,9 @@ def read(ds: xr.Dataset, whole: tuple[str, ...], request: Request) -> Read:
         points, said = marks.critical_points(request.critical, extent)
         found, facts = found + points, facts + said
     facts += [directions.fact] if directions is not None else []
-    return Read(many, directions, tuple(found), tuple(facts))
+    walked = request.step if not paths and not descents else None
+    curves = ways.read(request.course, ds, extent, paths, walked)
+    return Read(many, directions, tuple(found), tuple(curves), (*facts, *ways.facts(request.course, extent)))
 
 
 def on(sheet: Sheet, read: Read) -> Extras:
@@ -113,4 +125,5 @@ def on(sheet: Sheet, read: Read) -> Extras:
         tuple(bundle for many in read.swarms for bundle in swarm.on(sheet, many)),
         None if read.field is None else arrows.on(sheet, read.field),
         marks.on(sheet, read.marks),
+        ways.on(sheet, read.ways),
     )

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from thalweg import schema
-from thalweg.figures import kinship, outcomes, quadratic, scale, steps, strands
+from thalweg.figures import curvature, kinship, outcomes, quadratic, scale, steps, strands
 from thalweg.figures.prepare import at_step, choose, grid, label
 from thalweg.figures.scale import number
 from thalweg.figures.strands import Strand
@@ -105,7 +105,9 @@ def profile_panels(
     )
     cut = [f"{_say(d)} = {number(v)}" for d, v in fixed.items()]
     more = [f"`{m}` is not drawn" for m in metrics[2:]]
-    band = ["Bands are one standard error to either side"] * any(line.band is not None for line in lines)
+    some = curvature.subset(ds)
+    band = [f"Estimated from {some}"] * bool(some)
+    band += ["Bands are one standard error to either side"] * any(line.band is not None for line in lines)
     return Sheets(
         panels=(panel,),
         x=label(ds[dim]),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from thalweg.figures import curvature, steps
+from thalweg.figures import curvature, kinds, steps
 from thalweg.figures.backend import Backend, drawer
 from thalweg.figures.heat import Heat, thinned
 from thalweg.figures.prepare import label
@@ -73,7 +73,7 @@ def prepare_overlap(ds: xr.Dataset, *, title: str | None = None) -> Heat:
     ValueError
         As `overlap`.
     """
-    curvature.need(ds, "spectrum_path")
+    kinds.need(ds, "spectrum_path")
     if "overlap" not in ds or not ds["overlap"].size:
         raise ValueError(
             "The dataset has no overlaps; measure them with `thalweg.track_spectrum` at two steps or more."

@@ -91,7 +91,10 @@ class Track:
 
 @dataclass(frozen=True)
 class Marker:
-    """A labelled place on the surface; `kind` is `model` or `point`."""
+    """A labelled place on the surface; `kind` is `model`, `point`, or of a curve `optimum`, `bend` or `here`.
+
+    `side` is where its word stands: right or left (1, -1), above or below (1, -1); `number` is that of the way.
+    """
 
     kind: str
     label: str
@@ -99,6 +102,8 @@ class Marker:
     y: float
     z: float
     text: str
+    side: tuple[int, int] = (1, -1)
+    number: int = 0
 
 
 def read_paths(path: xr.Dataset | Sequence[xr.Dataset] | None, dims: tuple[str, ...]) -> list[xr.Dataset]:
@@ -125,7 +130,7 @@ def read_paths(path: xr.Dataset | Sequence[xr.Dataset] | None, dims: tuple[str, 
     return paths
 
 
-def track(sheet: Sheet, path: xr.Dataset, index: int, count: int, step: int | None = None) -> Track:
+def track(sheet: Sheet, path: xr.Dataset, index: int, count: int, step: float | None = None) -> Track:
     """Put a path onto the surface, up to `step` if that is given.
 
     Raises
@@ -171,7 +176,7 @@ def markers(sheet: Sheet, origin: float | None, points: Mapping[str, Sequence[fl
     made = []
     if origin is not None and bool(sheet.covers(np.zeros(1), np.zeros(1))[0]):
         text = f"<b>model</b> (origin)<br>{sheet.title} = {number(float(origin), 5)}"
-        made.append(Marker("model", "model", 0.0, 0.0, float(sheet.scale(float(origin))), text))
+        made.append(Marker("model", "model", 0.0, 0.0, float(sheet.scale(float(origin))), text, (-1, -1)))
     for name, place in _named(points).items():
         x, y = _pair(name, place, sheet.symbols)
         z = float(sheet.height(np.array([x]), np.array([y]))[0])

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from thalweg import schema
-from thalweg.figures import extras, outcomes, overlay, scale, steps
+from thalweg.figures import curvature, extras, outcomes, overlay, scale, steps, ways
 from thalweg.figures.extras import Extras
 from thalweg.figures.overlay import Marker, Sheet, Track
 from thalweg.figures.scale import Scale, number
@@ -22,6 +22,7 @@ from thalweg.figures.scale import Scale, number
 Auto = Literal["auto"]
 _SYMBOLS = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ"}
 _UNITLESS = ("", "1", "none", "dimensionless")
+_NARROWEST = 4.0  # a map whose sides differ more is not drawn to scale
 _DETAIL = 20  # filled levels
 _NEGATIVE = 0.1  # share of negative values from which no logarithm is offered
 
@@ -68,7 +69,7 @@ class Map:
     """Everything that a surface or contour figure draws.
 
     `layers` are the quantities, each on its chosen scale; `others` the same quantities on the other scale, where they
-    have one; `shown` names those that are visible first.
+    have one; `shown` names those that are visible first, in `panels` or one at a time.
     """
 
     x: Axis
@@ -79,6 +80,7 @@ class Map:
     title: str
     subtitle: str
     commensurate: bool
+    panels: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class _Order:
     paths: list[xr.Dataset]
     points: Mapping[str, Sequence[float]] | None
     read: extras.Read
-    step: int | None
+    step: float | None
     at_model: bool
 
 
@@ -117,8 +119,11 @@ def prepare(
     request = on_it or extras.Request()
     axes = [_axis(ds[d]) for d in schema.coordinates(ds)]
     paths = overlay.read_paths(path, schema.coordinates(ds))
-    steps.drawable([*paths, *outcomes.listed(request.descent)], request.step)
-    read = extras.read(ds, whole, request)
+    runs = [*paths, *outcomes.listed(request.descent)]
+    walked = bool(ways.named(request.course)) and not runs
+    if not walked:
+        steps.drawable(runs, request.step)
+    read = extras.read(ds, whole, request, len(paths))
     order = _Order(axes, paths, points, read, request.step, all(np.isclose(v, 0.0) for v in fixed.values()))
     layers, others = {}, {}
     left_out = []
@@ -137,15 +142,16 @@ def prepare(
         if other is not None:
             others[name] = other
     x, y = axes
+    equal, stretched = _proportions(ds, x, y)
     return Map(
         x=x,
         y=y,
         layers=layers,
         others=others,
         shown=shown,
-        title=at_step(title or str(ds.attrs.get("title") or "") or _title(ds, shown), request.step),
-        subtitle=". ".join([*_facts(ds, fixed), *overlay.path_facts(paths, ds), *read.facts, *left_out]),
-        commensurate=_commensurate(ds, schema.coordinates(ds)),
+        title=at_step(title or _own_title(ds, shown) or _title(ds, shown), request.step, "t =" if walked else "step"),
+        subtitle=". ".join([*_facts(ds, fixed), *stretched, *overlay.path_facts(paths, ds), *read.facts, *left_out]),
+        commensurate=equal,
     )
 
 
@@ -208,9 +214,9 @@ def label(var: xr.DataArray) -> str:
     return name if units.lower() in _UNITLESS else f"{name} [{units}]"
 
 
-def at_step(title: str, step: int | None) -> str:
+def at_step(title: str, step: float | None, word: str = "step") -> str:
     """The title of the whole, or of the state at `step`."""
-    return title if step is None else f"{title}, step {steps.word(step)}"
+    return title if step is None else f"{title}, {word} {steps.word(step)}"
 
 
 def _axis(coordinate: xr.DataArray) -> Axis:
@@ -245,7 +251,8 @@ def _layer(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Au
     sheet = Sheet((x.name, y.name), x.values, y.values, (x.symbol, y.symbol), name, title, heights, fitted)
     origin = var.attrs.get("at_origin") if order.at_model and schema.at_model(ds) else None
     tracks = tuple(overlay.track(sheet, p, i, len(order.paths), order.step) for i, p in enumerate(order.paths))
-    markers = overlay.markers(sheet, origin, order.points)
+    standing = ways.standing(sheet, order.read.ways)
+    markers = (*ways.apart(overlay.markers(sheet, origin, order.points), standing, sheet), *standing)
     return Layer(
         name=name,
         label=title.split(" [")[0],
@@ -269,7 +276,7 @@ def _layer(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Au
 def _sights(sheet: Sheet, order: _Order, markers: tuple[Marker, ...]) -> np.ndarray:
     """What the camera should see: the same at every step, so that it stands still in a film."""
     paths = [_places(p.isel(step=overlay.kept(p.sizes["step"])), sheet.dims) for p in order.paths]
-    marks = [np.array([[m.x], [m.y], [m.z]]) for m in markers]
+    marks = [np.array([[m.x], [m.y], [m.z]]) for m in markers if m.kind != "here"]
     return np.concatenate([sheet.lift(np.concatenate([*paths, order.read.sights], axis=1)), *marks], axis=1)
 
 
@@ -317,14 +324,33 @@ def _facts(ds: xr.Dataset, fixed: dict[str, float]) -> list[str]:
         facts.append(f"{int((~mask).sum()):,} of {mask.size:,} points evaluated, the rest interpolated")
     errors = [float(np.nanmax(v.values)) for v in ds.data_vars.values() if v.attrs.get("role") == "standard_error"]
     if errors:
-        facts.append(f"Estimated from a subset of the examples: standard error up to {number(max(errors), 2)}")
+        whose = curvature.subset(ds) or "a subset of the examples"
+        facts.append(f"Estimated from {whose}: standard error up to {number(max(errors), 2)}")
     return facts
+
+
+def _own_title(ds: xr.Dataset, shown: tuple[str, ...]) -> str:
+    """The dataset's own title, which may name the loss where something else is shown."""
+    own = str(ds.attrs.get("title") or "")
+    metrics = list(dict.fromkeys(str(ds[name].attrs["metric"]) for name in shown))
+    if not own.startswith("Loss of ") or "loss" in metrics:
+        return own
+    curved = all(metric.startswith("curvature") for metric in metrics)
+    words = "Curvature" if curved else " and ".join(metrics).replace("_", " ")
+    return f"{words[:1].upper()}{words[1:]} of {own.removeprefix('Loss of ')}"
 
 
 def _title(ds: xr.Dataset, shown: tuple[str, ...]) -> str:
     return label(ds[shown[0]]).split(" [")[0] if len(shown) == 1 else "Loss landscape"
 
 
-def _commensurate(ds: xr.Dataset, dims: tuple[str, ...]) -> bool:
-    units = [ds[d].attrs.get("units") for d in dims]
-    return units[0] is not None and units[0] == units[1]
+def _proportions(ds: xr.Dataset, x: Axis, y: Axis) -> tuple[bool, list[str]]:
+    """Whether both axes have one scale, and what is said where they could but the map would be a strip."""
+    units = [ds[a.name].attrs.get("units") for a in (x, y)]
+    if units[0] is None or units[0] != units[1]:
+        return False, []
+    ratio = float(np.ptp(x.values) / np.ptp(y.values))
+    if 1 / _NARROWEST <= ratio <= _NARROWEST:
+        return True, []
+    ranges = f"{number(ratio, 2)} : 1" if ratio > 1 else f"1 : {number(1 / ratio, 2)}"
+    return False, [f"The axes are not drawn to one scale (their ranges are {ranges})"]

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from thalweg.figures.scale import tick_text
+from thalweg.figures.scale import _SUPERSCRIPT, tick_text
 from thalweg.figures.steps import number
 
 Kind = Literal["linear", "log", "asinh"]
@@ -75,6 +75,34 @@ def log(label: str, low: float, high: float) -> Ruler:
 def _log_word(value: float) -> str:
     power = np.log10(value)
     return tick_text(float(power), True) if abs(power - round(power)) < 1e-9 else number(float(value), 2)
+
+
+def scientific(label: str, low: float, high: float) -> Ruler:
+    """As `log`, with every tick in scientific notation.
+
+    Examples
+    --------
+    >>> scientific("gradient", 3e-3, 20.0).words, scientific("gradient", 0.9, 6.0).words
+    (('10⁻²', '10⁻¹', '10⁰', '10¹'), ('1×10⁰', '2×10⁰', '5×10⁰'))
+    """
+    plain = log(label, low, high)
+    bare = len(plain.ticks) > 0 and all(abs(np.log10(t) - round(np.log10(t))) < 1e-9 for t in plain.ticks)
+    words = tuple(power_of_ten(t, 0)[2 * bare :] for t in plain.ticks)
+    return Ruler(label, "log", plain.ends, 1.0, plain.ticks, words)
+
+
+def power_of_ten(value: float, digits: int = 1) -> str:
+    """A number in scientific notation, with so many digits behind the point.
+
+    Examples
+    --------
+    >>> power_of_ten(0.000271), power_of_ten(-12.0, 0), power_of_ten(0.0), power_of_ten(np.inf)
+    ('2.7×10⁻⁴', '−1×10¹', '0', 'inf')
+    """
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g}".replace("-", "−")
+    mantissa, power = f"{value:.{digits}e}".split("e")
+    return f"{mantissa.replace('-', '−')}×10{str(int(power)).translate(_SUPERSCRIPT)}"
 
 
 def asinh(label: str, low: float, high: float, width: float) -> Ruler:

@@ -216,7 +216,7 @@ def number(value: float, digits: int = 4) -> str:
     if not np.isfinite(value) or value == 0:
         return f"{value:g}"
     if 1e-3 <= abs(value) < 1e3:
-        return f"{value:.{digits}g}"
+        return f"{float(f'{value:.{digits}g}'):.{max(digits, 4)}g}"
     if 1e3 <= abs(value) < 1e6:
         return f"{float(f'{value:.{max(digits, 5)}g}'):,.0f}"
     mantissa, power = f"{value:.{min(digits, 3) - 1}e}".split("e")

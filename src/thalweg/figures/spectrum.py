@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from thalweg.figures import curvature, rulers
+from thalweg.figures import curvature, kinds, rulers
 from thalweg.figures.backend import Backend, drawer
 from thalweg.figures.chart import Chart, Mark, Panel, Series
 from thalweg.figures.rulers import Ruler
@@ -98,7 +98,7 @@ def prepare_spectrum(ds: xr.Dataset, *, log: bool | Literal["auto"] = "auto", ti
     ValueError
         As `spectrum`.
     """
-    curvature.need(ds, "eigenpairs")
+    kinds.need(ds, "eigenpairs")
     values = ds["eigenvalue"].values.astype(float)
     if not np.isfinite(values).any():
         what = "holds no pair" if not values.size else "has no finite eigenvalue"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from thalweg.figures import curvature, rulers, scale, steps
+from thalweg.figures import curvature, kinds, rulers, scale, steps
 from thalweg.figures.backend import Backend, drawer
 from thalweg.figures.chart import Chart, Mark, Panel, Series
 from thalweg.figures.prepare import label
@@ -93,7 +93,7 @@ def prepare_spectrum_path(ds: xr.Dataset, *, log: bool | Literal["auto"] = "auto
     ValueError
         As `spectrum_path`.
     """
-    curvature.need(ds, "spectrum_path")
+    kinds.need(ds, "spectrum_path")
     if not ds.sizes["step"] or not ds.sizes["pair"]:
         raise ValueError("The dataset holds no step or no pair, so there is nothing to draw.")
     step = steps.recorded(ds).astype(float)

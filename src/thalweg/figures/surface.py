@@ -7,6 +7,7 @@ decided in `prepare` and `lines`; the backends only draw it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import xarray as xr
@@ -16,6 +17,7 @@ from thalweg.figures.extras import Request
 from thalweg.figures.outcomes import Descents
 from thalweg.figures.prepare import prepare
 from thalweg.figures.theme import Theme
+from thalweg.figures.ways import Courses
 
 Auto = Literal["auto"]
 Paths = xr.Dataset | Sequence[xr.Dataset]
@@ -33,9 +35,11 @@ def surface(
     curves: Mapping[str, Any] | None = None,
     field: bool | int = False,
     region: str | Sequence[str] | None = None,
-    step: int | None = None,
+    course: Courses | None = None,
+    step: float | None = None,
     log: bool | Auto = "auto",
     clip: float | Auto | None = "auto",
+    panels: bool = False,
     backend: Backend = "plotly",
     theme: Theme = "light",
     title: str | None = None,
@@ -73,14 +77,20 @@ def surface(
         surface, all of one length. The dataset needs `gradient`.
     region
         Names of variables with the role `region`: the grid points where they hold.
+    course
+        Kind `course`, or names and several of them: a curve between two optima with its ends, its bends and, dashed,
+        the straight segment. What leaves the plane is drawn at its projection, and the subtitle says how far it is.
     step
         The state at this update: descents and paths up to there, with a dot where they are. One of them has to have
-        recorded it; others end where their own records do. None draws them whole.
+        recorded it; others end where their own records do. None draws them whole. With a course and no run, the place
+        t at which a dot stands on it.
     log
         Whether heights are logarithms. 'auto': if the values span more than three decades.
     clip
         Values above are drawn at this height, which the figure says. 'auto' chooses it when a few values would flatten
         all others; None flattens nothing.
+    panels
+        In plotly, one scene for each variable of a list, side by side, in place of a dropdown.
     backend
         `plotly`, `matplotlib`, or `none` for the prepared `Map`.
     theme
@@ -115,9 +125,10 @@ def surface(
     ['scatter3d', 'surface']
     """
     draw = drawer(backend, "surface")
-    on_it = Request(descent, critical, curves, field, region, step)
+    on_it = Request(descent, critical, curves, field, region, step, course)
     paths = _either(path, trajectory)
-    return draw(prepare(ds, variable, path=paths, points=points, on_it=on_it, log=log, clip=clip, title=title), theme)
+    shown = prepare(ds, variable, path=paths, points=points, on_it=on_it, log=log, clip=clip, title=title)
+    return draw(replace(shown, panels=panels), theme)
 
 
 def contour(
@@ -132,7 +143,8 @@ def contour(
     curves: Mapping[str, Any] | None = None,
     field: bool | int = False,
     region: str | Sequence[str] | None = None,
-    step: int | None = None,
+    course: Courses | None = None,
+    step: float | None = None,
     log: bool | Auto = "auto",
     clip: float | Auto | None = "auto",
     backend: Backend = "plotly",
@@ -167,7 +179,7 @@ def contour(
     array([0. , 0.5, 1. , 1.5, 2. , 2.5, 3. ])
     """
     draw = drawer(backend, "contour")
-    on_it = Request(descent, critical, curves, field, region, step)
+    on_it = Request(descent, critical, curves, field, region, step, course)
     paths = _either(path, trajectory)
     return draw(prepare(ds, variable, path=paths, points=points, on_it=on_it, log=log, clip=clip, title=title), theme)
 

@@ -100,7 +100,7 @@ class _Run:
     span: np.ndarray
 
 
-def read(ds: xr.Dataset, extent: Extent, step: int | None) -> Swarm:
+def read(ds: xr.Dataset, extent: Extent, step: float | None) -> Swarm:
     """The descents in the plane of `extent`, up to update `step`.
 
     Raises

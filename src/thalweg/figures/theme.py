@@ -157,6 +157,20 @@ def path_color(index: int) -> str:
     return PATHS[index % len(PATHS)]
 
 
+def place_color(kind: str, number: int = 0, theme: Theme = "light") -> str:
+    """Colour of a labelled place: the model and optima are gold, who walks has the colour of the way, others are white.
+
+    Examples
+    --------
+    >>> place_color("optimum"), place_color("bend"), place_color("here")
+    ('#ffd34d', '#ffffff', '#f4502c')
+    """
+    if kind == "here":
+        return path_color(number)
+    p = palette(theme)
+    return p.model if kind in ("model", "optimum") else p.casing
+
+
 def outcome_color(rank: int, theme: Theme = "light") -> str:
     """Colour of the outcome with this number (`outcomes.color_ranks`); negative ones are what diverged and the rest.
 

@@ -12,8 +12,12 @@ from thalweg.measures.curvature_map import curvature_map
 from thalweg.measures.density import spectral_density
 from thalweg.measures.descent import descend
 from thalweg.measures.eigen import eigen_line, eigen_plane
+from thalweg.measures.extrapolation import extrapolation
 from thalweg.measures.features import principal_features_at
 from thalweg.measures.fit import model_fit
+from thalweg.measures.gradients import gradient_statistics
+from thalweg.measures.initialization import Initialization, initialize
+from thalweg.measures.initializations import compare_initializations
 from thalweg.measures.kernel import empirical_ntk, kernel_alignment
 from thalweg.measures.lazy import laziness
 from thalweg.measures.motion import motion
@@ -32,11 +36,13 @@ from thalweg.measures.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
     "Connection",
+    "Initialization",
     "Soup",
     "WorstCase",
     "adam_preconditioner",
     "average_weights",
     "below",
+    "compare_initializations",
     "components_by_length",
     "connect",
     "course",
@@ -50,8 +56,11 @@ __all__ = [
     "eigen_line",
     "eigen_plane",
     "empirical_ntk",
+    "extrapolation",
     "gradient_field",
+    "gradient_statistics",
     "greedy_soup",
+    "initialize",
     "kernel_alignment",
     "laziness",
     "linear_approximation",

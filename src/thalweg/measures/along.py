@@ -84,7 +84,7 @@ def loss_along(
     return along.assign_coords(arc_length=("t", curve.arc_length(places), about))
 
 
-def loss_barrier(along: xr.Dataset, falling: Sequence[str] = ("accuracy",)) -> xr.Dataset:
+def loss_barrier(along: xr.Dataset, falling: Sequence[str] | None = None) -> xr.Dataset:
     r"""How far loss and metrics rise on a curve above the straight line between their values at its ends.
 
     $$ B = \max_t \bigl[ L(\theta(t)) - (1 - t)\,L(\theta(0)) - t\,L(\theta(1)) \bigr] $$
@@ -94,9 +94,11 @@ def loss_barrier(along: xr.Dataset, falling: Sequence[str] = ("accuracy",)) -> x
     Parameters
     ----------
     along
-        A `surface` over one coordinate: from `loss_along`, or from `loss_surface` on a line.
+        A `surface` over one coordinate: from `loss_along`, of which the places from 0 to 1 count, both among them; or
+        from `loss_surface` on a line, from its first place to its last.
     falling
-        Metrics that are the better the higher they are. For these it is how far they fall below that line.
+        Metrics that are the better the higher they are; by default `accuracy`, if it was measured. For these it is how
+        far they fall below that line.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def loss_barrier(along: xr.Dataset, falling: Sequence[str] = ("accuracy",)) -> x
     Raises
     ------
     ValueError
-        If the dataset has not exactly one coordinate, or a single place.
+        If the dataset has not exactly one coordinate; if an end was not measured; for a metric that it does not have.
 
     Examples
     --------
@@ -121,9 +123,9 @@ def loss_barrier(along: xr.Dataset, falling: Sequence[str] = ("accuracy",)) -> x
     if schema.check(along).attrs["kind"] != "surface" or len(schema.coordinates(along)) != 1:
         raise ValueError("A barrier lies on a curve; pass what `loss_along(problem, curve)` returned.")
     (dim,) = schema.coordinates(along)
-    if along.sizes[dim] < 2:
-        raise ValueError(f"The curve was measured at {along.sizes[dim]} place; a barrier needs both ends.")
+    along = _from_end_to_end(along, dim)
     names = schema.values(along)
+    falling = _falling(falling, [along[name].attrs["metric"] for name in names])
     signs = [-1 if along[name].attrs["metric"] in falling else 1 for name in names]
     rows = [_highest(along[name].values, along[dim].values, sign) for name, sign in zip(names, signs, strict=True)]
     words = {
@@ -137,12 +139,40 @@ def loss_barrier(along: xr.Dataset, falling: Sequence[str] = ("accuracy",)) -> x
     found = xr.Dataset(
         {name: ("quantity", columns[name], {"long_name": words[name]}) for name in words}
         | {"sign": ("quantity", np.array(signs), {"long_name": "1 where rising is worse, -1 where falling is"})},
-        {"quantity": names},
+        {"quantity": np.array(names, dtype=object)},  # strings of one width have no place in zarr
         {"kind": "barrier", "num_points": along.sizes[dim]}
         | {key: along.attrs[key] for key in ("subspace", "subspace_id", "title") if key in along.attrs}
         | provenance(),
     )
     return schema.check(found)
+
+
+def _from_end_to_end(along: xr.Dataset, dim: str) -> xr.Dataset:
+    """The places between both ends, which must be among them."""
+    places = along[dim].values
+    if dim == "t":
+        if not np.isin([0.0, 1.0], places).all():
+            raise ValueError(
+                f"The curve was measured at {len(places)} place(s) from t = {places.min():g} to {places.max():g}; a "
+                "barrier needs both ends, t = 0 and t = 1, among them."
+            )
+        return along.sel({dim: (places >= 0) & (places <= 1)})
+    if len(places) < 2:
+        raise ValueError("The line was measured at 1 place; a barrier needs both ends.")
+    return along
+
+
+def _falling(falling: Sequence[str] | None, metrics: Sequence[str]) -> Sequence[str]:
+    if falling is None:
+        return ("accuracy",)
+    unknown = [falling] if isinstance(falling, str) else [name for name in falling if name not in metrics]
+    if unknown:
+        measured = ", ".join(dict.fromkeys(metrics))
+        raise ValueError(
+            f"falling={falling!r}; expected a list of metrics that were measured, such as ['accuracy']. Measured were "
+            f"{measured} (on test data by the same names)."
+        )
+    return falling
 
 
 def calibrated(problem: Problem, batch_norm: BatchNorm | None) -> Problem:
@@ -160,9 +190,11 @@ def places_on(t: Any) -> np.ndarray:
         if t < 2:
             raise ValueError(f"t={t}; expected at least 2 places, as both ends are among them, or the places.")
         return np.linspace(0.0, 1.0, int(t))
-    places = np.atleast_1d(np.asarray(t, dtype=np.float64))
+    if np.ndim(t) == 0:
+        raise ValueError(f"t={t!r}; expected a whole number of places, such as 61, or a list of places, such as [0.5].")
+    places = np.asarray(t, dtype=np.float64)
     if places.ndim != 1 or not np.isfinite(places).all() or not (np.diff(places) > 0).all():
-        raise ValueError("`t` are places on the curve: finite numbers, each larger than the one before.")
+        raise ValueError("`t` are places on the curve: finite numbers in a list, each larger than the one before.")
     return places
 
 

@@ -146,12 +146,13 @@ def soup(networks: Sequence[Any], network: Network | None = None, weights: Seque
     Returns
     -------
     Tensor
-        `(num_weights,)`; summed in float64.
+        `(num_weights,)`, in the widest of their dtypes; summed in float64.
 
     Raises
     ------
     ValueError
-        No networks, networks of different lengths, or a file of another network (it is named).
+        No networks, networks of different lengths, weights that are not finite (a network that diverged), or a file of
+        another network: it is named.
 
     Examples
     --------
@@ -159,7 +160,7 @@ def soup(networks: Sequence[Any], network: Network | None = None, weights: Seque
     tensor([1., 1.])
     """
     shares = np.ones(len(networks)) if weights is None else np.asarray(weights, dtype=float)
-    if not len(networks) or shares.shape != (len(networks),) or not shares.sum() > 0:
+    if not len(networks) or shares.shape != (len(networks),) or not 0 < shares.sum() < np.inf:
         raise ValueError(
             f"{len(networks)} networks and weights {weights}: a mean needs one network at least, and weights for each."
         )
@@ -172,6 +173,9 @@ def soup(networks: Sequence[Any], network: Network | None = None, weights: Seque
             raise ValueError(
                 f"Network {k} has {theta.numel()} weights, the first {total.numel()}; a mean is of equal networks."
             )
+        if not torch.isfinite(theta).all():
+            raise ValueError(f"Network {k} has weights that are not finite: it diverged. Leave it out.")
+        dtype = torch.promote_types(dtype, theta.dtype)
         total.add_(theta, alpha=float(share))
     assert total is not None
     return total.to(dtype)
@@ -195,7 +199,8 @@ def greedy_soup(
     metric
         One of `problem.quantities`.
     maximize
-        Whether more is better; by default for everything but losses.
+        Whether more is better. By default known of losses and accuracies (`test_loss`, `top5_accuracy`) by their names;
+        needed for all others.
 
     Returns
     -------
@@ -205,7 +210,7 @@ def greedy_soup(
     Raises
     ------
     ValueError
-        An unknown metric, no networks, networks of other lengths.
+        An unknown metric, one of unknown direction, no networks, networks of other lengths.
 
     Notes
     -----
@@ -224,8 +229,7 @@ def greedy_soup(
         raise ValueError(f"The problem has no `{metric}`; it has {', '.join(problem.quantities)}.")
     if not len(networks):
         raise ValueError("No networks were given; a soup needs one at least.")
-    maximize = not metric.endswith("loss") if maximize is None else maximize
-    sign = -1.0 if maximize else 1.0
+    sign = -1.0 if _more_is_better(metric, maximize) else 1.0
 
     def measure(theta: Tensor) -> float:
         return float(problem.measure(theta.to(problem.theta)[None], metrics=None).values[metric])
@@ -236,9 +240,15 @@ def greedy_soup(
         raise ValueError(f"The `{metric}` of none of the {len(values)} networks is finite.")
     order = np.argsort(np.where(np.isfinite(values), sign * values, np.inf), kind="stable")
     chosen, theta, value = [int(order[0])], thetas[order[0]], float(values[order[0]])
-    for k in order[1:].tolist():
+    for k in order[1 : np.isfinite(values).sum()].tolist():
         mixed = soup([thetas[j] for j in (*chosen, k)])
         mixed_value = measure(mixed)
         if sign * mixed_value <= sign * value:
             chosen, theta, value = [*chosen, k], mixed, mixed_value
     return Soup(theta, tuple(chosen), value, tuple(values.tolist()), metric)
+
+
+def _more_is_better(metric: str, maximize: bool | None) -> bool:
+    if maximize is None and not metric.endswith(("loss", "accuracy")):
+        raise ValueError(f"Whether more of `{metric}` is better is not known; say `maximize=True` or `maximize=False`.")
+    return metric.endswith("accuracy") if maximize is None else maximize

@@ -19,23 +19,25 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
+from thalweg.measures.ahead import told_ahead
 from thalweg.measures.optimizers import Factory, Scheduling, described, made
 from thalweg.measures.pupils import BLOCK, Draws, Pupil
+from thalweg.subspaces.curve import finite_rows
 from thalweg.subspaces.curves import _Bent
 
 RATE = 0.03
-_LOOK = 128
+_LOOK, _LOOKED = 128, 1024
 
 
 class Bends:
-    """A curve whose bends are moved by an optimiser, and what happened so far.
+    """A curve whose bends are moved, in place, by an optimiser, and what happened so far.
 
     Attributes
     ----------
     step
         Updates made.
-    losses, rates
-        Of each step, nan where there was none yet: the mini-batch's loss `(steps,)`, and the learning rate.
+    rates
+        Learning rate of each step, nan where there was none yet, `(steps,)`.
     """
 
     def __init__(
@@ -50,9 +52,13 @@ class Bends:
     ) -> None:
         self.curve, self._pupil, self._draws, self._decay = curve, pupil, draws, weight_decay
         self.steps, self.step = steps, 0
-        self._bends = curve.bends.clone().requires_grad_(True)
+        self._nodes = curve.nodes
+        self._bends = self._nodes[1:-1].detach().requires_grad_(True)
+        self._place = self._bends.data_ptr()
         self._gradient = torch.zeros_like(self._bends)
+        self._block, self._epoch = -1, -1
         self._weights: list[list[float]] = []
+        self._rows = torch.empty(0)
         anneals = optimizer is None and scheduler is None
         self._optimizer = made(optimizer or usual(curve), self._bends)
         if anneals:
@@ -60,13 +66,21 @@ class Bends:
         self._scheduler = _scheduled(scheduler, self._optimizer) if scheduler is not None else None
         self._schedule = "constant, then down to 1%" if anneals else _told(self._scheduler)
         self._again = _wants_closure(self._optimizer)
-        self.losses = torch.full((steps,), math.nan, dtype=torch.float64, device=curve.a.device)
+        self._losses = torch.full((steps,), math.nan, dtype=torch.float64)
+        self._fresh: list[Tensor] = []  # on the device until somebody asks
         self.rates = np.full(steps, math.nan)
 
     @property
     def found(self) -> _Bent:
         """The curve as it is now."""
-        return self.curve.with_bends(self._bends.detach().clone())
+        self._follow()
+        return type(self.curve)(self._nodes)
+
+    @property
+    def losses(self) -> np.ndarray:
+        """Of each step, nan where there was none yet: the mini-batch's."""
+        self._gather()
+        return self._losses.numpy().copy()
 
     @property
     def labels(self) -> dict[str, str]:
@@ -81,22 +95,43 @@ class Bends:
 
     def trial(self) -> float:
         """Seconds of one evaluation; nothing moves."""
-        weights, examples = self.curve.weights(0.5).tolist(), self._draws.examples(self.step)
-        began = time.perf_counter()
         with self._pupil.session():
-            self._evaluate(weights, examples)
+            rows = self._prepare()
+            began = time.perf_counter()
+            self._evaluate(rows)
         return time.perf_counter() - began
+
+    def probe(self) -> list[float]:
+        """Mean losses of a few mini-batches at both ends, halfway, and beside: by these a store knows the loss again.
+
+        To be asked for before the first step.
+        """
+        ends, n = self._nodes[[0, -1]].detach(), self._nodes.shape[1]
+        halfway = self.curve(0.5).detach()
+        noise = torch.randn(n, generator=torch.Generator().manual_seed(0)).to(halfway)
+        beside = halfway + torch.linalg.vector_norm(ends[1] - ends[0]) / math.sqrt(n) * noise
+        rows = self._draws.first(_LOOKED)
+        slope, found = torch.empty_like(halfway), []
+        with self._pupil.session():
+            if rows[0] is not None:
+                self._pupil.deal(self._draws.order(0))
+            for theta in (*ends, halfway, beside):
+                self._pupil.theta.copy_(theta)
+                found.append(sum(float(self._pupil.loss(slope, 1.0, each)) for each in rows) / len(rows))
+        return found
+
+    def rates_told(self) -> str:
+        """Hash of all rates, momenta and other settings that the optimiser will have, step by step."""
+        return told_ahead(self._optimizer, self._scheduler, self.steps)
 
     def run(self, after: Callable[[], None]) -> None:
         """All steps that are left; `after` is called after each.
 
-        A training of which no finite weight is left stops, as nothing would change any more.
+        A training that has lost all bends to inf or nan stops, as nothing would change any more.
         """
         with self._pupil.session():
             while self.step < self.steps:
-                if self.step % BLOCK == 0 or not self._weights:
-                    self._weights = self._coefficients(self.step // BLOCK)
-                if self.step % _LOOK == 0 and not torch.isfinite(self._bends.detach()).any():
+                if self.step % _LOOK == 0 and not finite_rows(self._bends.detach()).any():
                     break
                 self._one()
                 after()
@@ -106,7 +141,7 @@ class Bends:
         return {
             "step": self.step,
             "bends": self._bends.detach().cpu(),
-            "losses": self.losses.cpu(),
+            "losses": torch.as_tensor(self.losses),
             "rates": torch.as_tensor(self.rates),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict() if self._scheduler is not None else {},
@@ -117,51 +152,79 @@ class Bends:
         self.step = int(state["step"])
         with torch.no_grad():
             self._bends.copy_(state["bends"])
-        self.losses.copy_(state["losses"])
+        self._losses.copy_(state["losses"])
         self.rates = state["rates"].numpy().copy()
         self._optimizer.load_state_dict(state["optimizer"])
         if self._scheduler is not None:
             self._scheduler.load_state_dict(state["scheduler"])
 
-    def _coefficients(self, block: int) -> list[list[float]]:
-        """Of the control points, at each step of a block."""
-        return self.curve.weights(self._draws.t(block)).tolist()
+    def _prepare(self) -> slice | None:
+        """Coefficients and examples that this step needs, looked up where a new block or epoch begins; its rows."""
+        block, (epoch, rows) = self.step // BLOCK, self._draws.rows(self.step)
+        if block != self._block:
+            self._gather()
+            weights = self.curve.weights(self._draws.t(block))
+            self._block, self._weights, self._rows = block, weights.tolist(), weights.to(self._nodes)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._pupil.deal(self._draws.order(epoch))
+        return rows
 
     def _one(self) -> None:
-        weights = self._weights[self.step % BLOCK]
-        examples = self._draws.examples(self.step)
+        rows = self._prepare()
         self.rates[self.step] = float(self._optimizer.param_groups[0].get("lr", math.nan))
-        loss = self._evaluate(weights, examples)
-        self.losses[self.step] = loss
+        loss = self._evaluate(rows)
         if self._again:
-            self._optimizer.step(self._closure(loss, weights, examples))  # type: ignore[arg-type]
+            self._optimizer.step(self._closure(loss, rows))  # type: ignore[arg-type]
         else:
             self._optimizer.step()
         if self._scheduler is not None:
             self._scheduler.step()
+        self._fresh.append(loss)
         self.step += 1
 
-    def _evaluate(self, weights: list[float], examples: Tensor | None) -> Tensor:
-        """Loss at the place with these coefficients; the bends' gradient is set."""
-        pupil, inner = self._pupil, weights[1:-1]
-        with torch.no_grad():
-            torch.mul(self.curve.a, weights[0], out=pupil.theta)
-            pupil.theta.add_(self.curve.b, alpha=weights[-1])
-            for bend, weight in zip(self._bends, inner, strict=True):
-                if weight:
-                    pupil.theta.add_(bend, alpha=weight)
-        loss = pupil.loss(examples)
-        if self._decay:
-            pupil.gradient.add_(pupil.theta, alpha=self._decay)
-        for slope, weight in zip(self._gradient, inner, strict=True):
-            torch.mul(pupil.gradient, weight, out=slope) if weight else slope.zero_()
+    def _evaluate(self, rows: slice | None) -> Tensor:
+        """Loss at this step's `t`; the bends' gradient is set."""
+        place = self.step % BLOCK
+        weights = self._weights[place]
+        used = [k for k, weight in enumerate(weights) if weight]
+        near = slice(used[0], used[-1] + 1)
+        self._follow()
+        torch.mv(self._nodes[near].T, self._rows[place, near], out=self._pupil.theta)
+        moved = [k - 1 for k in used if 0 < k < len(weights) - 1]
         self._bends.grad = self._gradient
+        if len(moved) < len(self._gradient):
+            self._gradient.zero_()
+        if len(moved) == 1:  # as with a single bend: nothing is to be copied
+            return self._look(self._gradient[moved[0]], weights[moved[0] + 1], rows)
+        slope = torch.empty_like(self._nodes[0])
+        loss = self._look(slope, 1.0, rows)
+        for k in moved:
+            torch.mul(slope, weights[k + 1], out=self._gradient[k])
         return loss
 
-    def _closure(self, loss: Tensor, weights: list[float], examples: Tensor | None) -> Callable[[], Tensor]:
+    def _look(self, slope: Tensor, factor: float, rows: slice | None) -> Tensor:
+        """Loss where the pupil stands; the gradient of what is minimised, times `factor`, is written to `slope`."""
+        loss = self._pupil.loss(slope, factor, rows)
+        if self._decay:
+            slope.add_(self._pupil.theta, alpha=factor * self._decay)
+        return loss
+
+    def _follow(self) -> None:
+        """Some optimisers put their result into a new tensor; the control points are to hold it."""
+        if self._bends.data_ptr() != self._place:
+            self._nodes[1:-1].copy_(self._bends.detach())
+
+    def _gather(self) -> None:
+        """Fetch the losses that are still where they were computed."""
+        if self._fresh:
+            self._losses[self.step - len(self._fresh) : self.step] = torch.stack(self._fresh).to(self._losses)
+            self._fresh.clear()
+
+    def _closure(self, loss: Tensor, rows: slice | None) -> Callable[[], Tensor]:
         """For optimisers that look again: the same `t` and examples; the first look is the one already had."""
         known = [loss]
-        return lambda: known.pop() if known else self._evaluate(weights, examples)
+        return lambda: known.pop() if known else self._evaluate(rows)
 
 
 def usual(curve: _Bent) -> Factory:

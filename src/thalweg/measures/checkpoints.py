@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from torch import Tensor
 
 from thalweg import schema
+from thalweg.measures.sequence import Named, need_one_sequence, numbers
 from thalweg.problem.checkpoint import read_state
 from thalweg.problem.flat import Network, flat_state, layout_of, module_of
-from thalweg.problem.identity import layout_hash
+from thalweg.problem.identity import hash_tensor, layout_hash
 from thalweg.store import StoredTrajectory, load, provenance
 from thalweg.store.study import put
 from thalweg.store.trajectory import PIECE
@@ -49,10 +50,12 @@ def read_trajectory(
     pattern
         Which files of the folder: a glob such as `"epoch-*.pt"` or `"checkpoint-*/model.safetensors"`. By default all
         files that end like checkpoints (safetensors, pt, pth, bin, ckpt); if there are none, the `model.safetensors` or
-        `pytorch_model.bin` of each folder inside. They are sorted as people count: 2 before 10.
+        `pytorch_model.bin` of each folder inside. Their names may differ in numbers only: a `best.pt` or `last.ckpt`
+        among them is refused. They are sorted by that number which counts: the one after `step`; else after `epoch`,
+        `iter`, `checkpoint` or the like; else the only one that differs. Metrics, rates and seeds count nothing.
     steps
-        Their numbers of updates; by default the number in which the files' names differ (the last such), if it rises;
-        else 0, 1, 2, ...
+        Their numbers of updates; by default the numbers that they are sorted by. Of a list, its own numbers if they
+        rise; else 0, 1, 2, ...
     study, name, overwrite
         Write the trajectory into a study under this name, with one checkpoint in memory at a time: for networks and
         runs that do not fit. Without it all rows are held in memory.
@@ -68,8 +71,9 @@ def read_trajectory(
     FileNotFoundError
         No such folder or file.
     ValueError
-        No checkpoints there; two of the same number (`a-2.pt` and `a-02.pt`) or the same file twice; a file that is
-        damaged, could run code, or holds another network: it is named.
+        No checkpoints there; names that tell no order, or several; two of the same number (`a-2.pt` and `a-02.pt`) or
+        the same file twice; a file that is damaged, could run code, or holds another network: it is named. A network
+        without trainable parameters; frozen ones that are not the same in all files.
 
     Examples
     --------
@@ -80,11 +84,16 @@ def read_trajectory(
     >>> read_trajectory(folder, model).step.values
     array([ 1,  2, 10])
     """
-    files = _files(source, pattern)
-    numbers = _numbers(files) if steps is None else _given(steps, files)
-    rows = (_read(file, network) for file in files)
-    folder = Path(os.path.commonpath([file.parent for file in files]))
     layout, model = layout_of(network), module_of(network)
+    if not layout.num_weights:
+        raise ValueError(
+            f"{type(model).__name__} has no trainable parameters, so there is nothing to read. Thaw those that were "
+            "trained: `model.requires_grad_(True)`."
+        )
+    files, told = checkpoint_files(source, pattern)
+    told = told if steps is None else _given(steps, files)
+    rows = _read(files, network)
+    folder = Path(os.path.commonpath([file.parent for file in files]))
     has_buffers = any(True for _ in model.buffers())
     about = provenance(
         title=f"{len(files)} checkpoints of {type(model).__name__}",
@@ -93,11 +102,11 @@ def read_trajectory(
         dtype=str(layout.dtype).removeprefix("torch."),
         layout=layout_hash(layout),
         source=str(source) if isinstance(source, (str, Path)) else f"{len(files)} files",
-        steps="given" if steps is not None else "counted" if numbers is None else "from the files' names",
+        steps="given" if steps is not None else "counted" if told is None else "from the files' names",
         files=[_name(file, folder) for file in files],
         buffers="left out: theta holds trainable parameters only" if has_buffers else "none",
     )
-    counted = list(range(len(files))) if numbers is None else numbers
+    counted = list(range(len(files))) if told is None else told
     if study is None:
         theta = np.empty((len(files), about["num_weights"]), about["dtype"])
         for k, row in enumerate(rows):
@@ -107,23 +116,34 @@ def read_trajectory(
     return load(where, name)
 
 
-def _read(file: Path, network: Network) -> np.ndarray:
-    try:
-        return flat_state(read_state(file), network, str(file)).numpy()
-    except ValueError as error:
-        if str(file) in str(error):
-            raise
-        raise ValueError(f"{error} ({file})") from error
+def _read(files: Sequence[Path], network: Network) -> Iterator[np.ndarray]:
+    """The weights of each; refused where frozen ones differ, which `theta` would not tell."""
+    frozen = {name for name, p in module_of(network).named_parameters() if not p.requires_grad}
+    first: dict[str, str] = {}
+    for file in files:
+        try:
+            state = read_state(file)
+            theta = flat_state(state, network, str(file)).numpy()
+        except ValueError as error:
+            if str(file) in str(error):
+                raise
+            raise ValueError(f"{error} ({file})") from error
+        found = _hashes(state, frozen)
+        odd = [name for name, known in found.items() if first.setdefault(name, known) != known]
+        if odd:
+            raise ValueError(
+                f"`{odd[0]}` is frozen in the network, and differs between {files[0].name} and {file.name} ({file}). "
+                "It was trained: set its `requires_grad` to true, or take only the files where it stands still."
+            )
+        yield theta
+
+
+def _hashes(state: Mapping[str, Tensor], names: set[str]) -> dict[str, str]:
+    return {name: hash_tensor(value) for name, value in state.items() if name in names}
 
 
 def _name(file: Path, folder: Path) -> str:
     return file.relative_to(folder).as_posix()
-
-
-def _stem(file: Path, folder: Path) -> str:
-    """A file's place in the folder, without what checkpoints end in."""
-    name = _name(file, folder)
-    return name.removesuffix(file.suffix) if file.suffix in SUFFIXES else name
 
 
 def _in_memory(theta: np.ndarray, steps: list[int], about: dict[str, Any]) -> xr.Dataset:
@@ -158,36 +178,67 @@ def _stored(
     return study
 
 
-def _files(source: str | Path | Iterable[str | Path], pattern: str | None) -> list[Path]:
-    """The checkpoints, in order."""
+def checkpoint_files(
+    source: str | Path | Iterable[str | Path], pattern: str | None = None
+) -> tuple[list[Path], list[int] | None]:
+    """The checkpoints, in order, and the numbers that their names tell, if they do."""
     if not isinstance(source, (str, Path)):
         files = [Path(file).expanduser().absolute() for file in source]
         if not files:
             raise ValueError("The list of checkpoints is empty; a trajectory needs one at least.")
         _refuse_twice([file.resolve() for file in files], files)
-        return files
+        return files, _rising(files)
     folder = Path(source).expanduser()
     if not folder.is_dir():
         what = "a file; pass its folder, or a list of files" if folder.exists() else "no folder that exists"
         raise FileNotFoundError(f"{folder} is {what} (looked in {folder.resolve().parent}).")
-    if pattern is not None:
-        files = [file for file in folder.glob(pattern) if file.is_file()]
-    else:
-        files = [file for file in folder.iterdir() if file.is_file() and file.suffix in SUFFIXES]
-        for inside in _INSIDE:
-            files = files or list(folder.glob(inside))
+    files = sorted(_found(folder, pattern))
     if not files:
         looked = f"that match {pattern!r}" if pattern else f"({', '.join(SUFFIXES)}, or one in each folder inside)"
         raise ValueError(f"{folder} has no checkpoints {looked}. `pattern=` says which files are some.")
-    files.sort(key=lambda file: (_key(file, folder), str(file)))
-    _refuse_twice([_key(file, folder) for file in files], files)
-    return files
+    names = _names(files)
+    need_one_sequence(names)
+    taken = [Named.of(name) for name in names]
+    _refuse_twice([(one.skeleton, one.values) for one in taken], files)
+    _refuse_twice([file.resolve() for file in files], files)
+    told = numbers(names)
+    if told is None:
+        return files, None
+    order = sorted(range(len(files)), key=told.__getitem__)
+    files, told = [files[k] for k in order], [told[k] for k in order]
+    _refuse_twice(told, files)
+    return files, told
 
 
-def _key(file: Path, folder: Path) -> tuple[tuple[str, int], ...]:
-    """By which people sort names: text as text, numbers as numbers; what a file ends in does not tell two apart."""
-    parts = re.split(r"(\d+)", _stem(file, folder))
-    return tuple(("", int(part)) if k % 2 else (part, -1) for k, part in enumerate(parts))
+def _found(folder: Path, pattern: str | None) -> list[Path]:
+    """All that may be checkpoints, in no order."""
+    if pattern is not None:
+        return [file for file in folder.glob(pattern) if file.is_file()]
+    here = [f for f in folder.iterdir() if f.is_file() and f.suffix in SUFFIXES and not f.name.startswith(".")]
+    inside = next((found for place in _INSIDE if (found := list(folder.glob(place)))), [])
+    if here and inside and not any(Named.of(file.stem).values for file in here):
+        raise ValueError(
+            f"{folder} has checkpoints of its own, such as {here[0].name}, and in folders inside, such as "
+            f"{_name(inside[0], folder)}. Say which are meant: pattern='*/{inside[0].name}'."
+        )
+    return here or inside
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """Their places in the folder that they share, without what checkpoints end in."""
+    folder = Path(os.path.commonpath([file.parent for file in files]))
+    return [_name(f, folder).removesuffix(f.suffix if f.suffix in SUFFIXES else "") for f in files]
+
+
+def _rising(files: Sequence[Path]) -> list[int] | None:
+    """The numbers that the names of a list tell, if they rise."""
+    names = _names(files)
+    try:
+        need_one_sequence(names)
+        told = numbers(names)
+    except ValueError:
+        return None
+    return told if told and all(a < b for a, b in pairwise(told)) else None
 
 
 def _refuse_twice(keys: Sequence[Any], files: Sequence[Path]) -> None:
@@ -199,19 +250,6 @@ def _refuse_twice(keys: Sequence[Any], files: Sequence[Path]) -> None:
                 "`pattern=`, or pass a list of files."
             )
         first[key] = file
-
-
-def _numbers(files: Sequence[Path]) -> list[int] | None:
-    """The last number in which the names differ, if it rises from file to file."""
-    folder = Path(os.path.commonpath([file.parent for file in files]))
-    found = [[int(digits) for digits in re.findall(r"\d+", _stem(file, folder))] for file in files]
-    if len({len(row) for row in found}) != 1 or not found[0]:
-        return None
-    columns = [list(column) for column in zip(*found, strict=True) if len(files) == 1 or len(set(column)) > 1]
-    with contextlib.suppress(IndexError):
-        if all(a < b for a, b in zip(columns[-1], columns[-1][1:], strict=False)):
-            return columns[-1]
-    return None
 
 
 def _given(steps: Sequence[int], files: Sequence[Path]) -> list[int]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import torch
 import xarray as xr
 
 from thalweg import schema
@@ -23,6 +21,7 @@ from thalweg.measures.optimizers import Factory, Scheduling
 from thalweg.measures.pupils import Draws, Function
 from thalweg.measures.request import need_problem
 from thalweg.problem import Problem
+from thalweg.problem.grad import differentiating
 from thalweg.store.tree import clean, study_path
 from thalweg.subspaces import BezierCurve, PolygonalChain
 from thalweg.subspaces.curves import CURVES
@@ -60,7 +59,7 @@ def connect(
     b: Ends,
     curve: Literal["bezier", "polygonal"] | PolygonalChain | BezierCurve = "bezier",
     *,
-    num_bends: int = 1,
+    num_bends: int | None = None,
     optimizer: Factory | None = None,
     scheduler: Scheduling | None = None,
     steps: int = 2000,
@@ -86,11 +85,13 @@ def connect(
     problem
         A `ModuleProblem`; whose weights it holds does not matter. A `FunctionProblem` is evaluated whole.
     a, b
-        The ends: weights `(num_weights,)`, or state dicts (of which buffers are left aside).
+        The ends: weights `(num_weights,)`; or networks, their state dicts or checkpoint files, which may differ from
+        the problem's network in trained parameters and statistics of normalisation only.
     curve
         `"bezier"`, `"polygonal"`, or a curve with these ends, from which learning begins.
     num_bends
-        Control points between the ends: the degree of the Bezier curve less one.
+        Control points between the ends: the degree of the Bezier curve less one. By default as many as `init` or the
+        curve has, or one.
     optimizer
         A function that makes the optimiser of the bends, `lambda bends: torch.optim.Adam(bends, lr=1e-3)`. By default
         SGD with momentum 0.9, whose gradient steps move no point of the curve by more than steps of rate 0.03 on the
@@ -125,15 +126,17 @@ def connect(
     Raises
     ------
     ValueError, TypeError
-        Ends of another network, equal ends, no steps, a problem whose examples cannot be put together into
-        mini-batches, settings that the optimiser refuses: before anything is computed.
+        Ends of another network or with other frozen parameters, equal ends, no steps, a problem whose examples cannot
+        be put together into mini-batches, settings that the optimiser refuses: before anything is computed.
     StoreMismatchError
-        If the store holds another result under that name; it says what differs, and nothing is changed.
+        If the store holds another result under that name: of other settings, other rates at some step, or a loss that
+        has other values at the same places. It says what differs, and nothing is changed.
 
     Notes
     -----
     Cost of a step: one training step of the network, and a pass over the weights for each control point. Memory: with
-    $m$ control points about $3m$ weight vectors, and what the optimiser keeps for each bend.
+    $m$ control points about $4m$ weight vectors, and what the optimiser keeps for each bend; mini-batches are cut from
+    a second copy of the data where these take less than 256 MB.
 
     Examples
     --------
@@ -146,18 +149,19 @@ def connect(
     need_problem(problem)
     whole_numbers(steps=steps, every=1 if every is None else every)
     size = mini_batch(problem, batch_size, weight_decay, seed)
-    begin = beginning(problem, a, b, curve, num_bends, init)
-    pupil = problem.training(size is not None) if hasattr(problem, "training") else Function(problem)
-    if size == 1 and getattr(pupil, "normalizes", False):
-        raise ValueError("Batch normalisation has no statistics of a single example; take a larger `batch_size`.")
-    draws = Draws(int(seed), getattr(problem, "num_examples", 0), size, problem.theta.device)
-    bends = Bends(begin, pupil, draws, optimizer, scheduler, steps, float(weight_decay))
-    recipe = recipe_of(problem, begin, bends, size, weight_decay, seed, store is not None)
-    work = Work(problem, bends, recipe)
-    if store is None:
-        work.run(progress, lambda: None)
-        return _found(work.dataset())
-    return _found(in_store(work, study_path(store), clean(name or f"curve/{begin.kind}"), every, progress))
+    with differentiating():
+        begin = beginning(problem, a, b, curve, num_bends, init)
+        pupil = problem.training(size is not None) if hasattr(problem, "training") else Function(problem)
+        if size == 1 and getattr(pupil, "normalizes", False):
+            raise ValueError("Batch normalisation has no statistics of a single example; take a larger `batch_size`.")
+        draws = Draws(int(seed), getattr(problem, "num_examples", 0), size)
+        bends = Bends(begin, pupil, draws, optimizer, scheduler, steps, float(weight_decay))
+        recipe = recipe_of(problem, begin, bends, size, weight_decay, seed, store is not None)
+        work = Work(problem, bends, recipe, bends.probe() if store is not None else [])
+        if store is None:
+            work.run(progress, lambda: None)
+            return _found(work.dataset())
+        return _found(in_store(work, study_path(store), clean(name or f"curve/{begin.kind}"), every, progress))
 
 
 def read_curve(connection: xr.Dataset) -> PolygonalChain | BezierCurve:
@@ -173,7 +177,7 @@ def read_curve(connection: xr.Dataset) -> PolygonalChain | BezierCurve:
     if schema.check(connection).attrs["kind"] != "connection":
         raise ValueError(f"A result of kind {connection.attrs['kind']!r} holds no curve; `connect` makes a connection.")
     kind: Any = CURVES[connection.attrs["curve"]]
-    return kind(torch.as_tensor(np.array(connection["theta"].values)))
+    return kind(connection["theta"].values)
 
 
 def _found(dataset: xr.Dataset) -> Connection:

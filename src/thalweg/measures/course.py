@@ -14,6 +14,7 @@ from thalweg.measures.request import need_problem, subspace_id
 from thalweg.problem import Problem
 from thalweg.store import provenance
 from thalweg.subspaces import Box, Curve, GridPoints, Plane
+from thalweg.subspaces.curve import finite_rows
 
 
 def curve_plane(curve: Curve) -> Plane:
@@ -45,7 +46,7 @@ def curve_plane(curve: Curve) -> Plane:
            [2., 0.]])
     """
     need_curve(curve)
-    if not torch.isfinite(curve.nodes).all():
+    if not finite_rows(curve.nodes).all():
         raise ValueError("The curve has bends that are not finite: its training diverged, and no plane holds them.")
     offsets = (curve.nodes - curve.a).double()
     length = torch.linalg.vector_norm(offsets[-1])

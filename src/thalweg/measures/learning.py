@@ -17,8 +17,9 @@ from thalweg.measures.progress import bar
 from thalweg.measures.request import subspace_id
 from thalweg.measures.unfinished import Unfinished
 from thalweg.problem import Problem
+from thalweg.problem.identity import hash_tensor
 from thalweg.store import StoreMismatchError, load, provenance, save
-from thalweg.store.grid import same_request
+from thalweg.store.grid import same_request, same_values
 from thalweg.store.tree import attrs_of, refuse_foreign, refuse_nested
 from thalweg.subspaces.curves import _Bent
 
@@ -29,8 +30,9 @@ _TOLD = ("optimizer", "scheduler", "steps", "batch_size", "weight_decay", "seed"
 class Work:
     """One training of bends, and what is told of it."""
 
-    def __init__(self, problem: Problem, bends: Bends, recipe: dict[str, Any]) -> None:
+    def __init__(self, problem: Problem, bends: Bends, recipe: dict[str, Any], probes: list[float]) -> None:
         self.problem, self.bends, self.recipe = problem, bends, recipe
+        self.probes = {"loss": probes}
         self._began, self._from = time.perf_counter(), 0
 
     def run(self, progress: bool | None, after: Callable[[], None]) -> None:
@@ -49,7 +51,7 @@ class Work:
     def dataset(self, complete: bool = True) -> xr.Dataset:
         """What has been learned so far."""
         bends = self.bends
-        curve, losses = bends.found, bends.losses.cpu().numpy()
+        curve, losses = bends.found, bends.losses
         whose = "training " if getattr(self.problem, "num_examples", 0) else ""
         units = str(getattr(self.problem, "units", lambda _: "")("loss"))
         loss = {"long_name": f"{whose}loss of the mini-batch at t", "units": units}
@@ -72,6 +74,7 @@ class Work:
             "length": curve.length(),
             **{key: self.recipe[key] for key in _TOLD},
             "recipe": json.dumps(self.recipe),
+            **({"probe_losses": json.dumps(self.probes)} if self.probes["loss"] else {}),
             "complete": complete,
             **about,
             **provenance(**facts),
@@ -88,21 +91,22 @@ def in_store(work: Work, study: Path, name: str, every: int | None, progress: bo
     refuse_nested(study, name)
     unfinished = Unfinished(study, name)
     with unfinished.held():
-        if (known := _known(study, name, work.recipe)) is not None:
+        if (known := _known(study, name, work)) is not None:
             unfinished.leave()
             return known
         state = unfinished.read()
-        if state is not None and state.pop("recipe", None) == json.dumps(work.recipe):
+        about = {"recipe": json.dumps(work.recipe), "probes": work.probes}
+        if state is not None and _goes_on(state, about):
             work.bends.restore(state)
-        recipe, written = json.dumps(work.recipe), time.perf_counter()
-        unfinished.begin(work.bends.state() | {"recipe": recipe})
+        written = time.perf_counter()
+        unfinished.begin(work.bends.state() | about)
 
         def kept() -> None:
             nonlocal written
             step, now = work.bends.step, time.perf_counter()
             due = step % every == 0 if every is not None else now - written > _SECONDS
             if due and step < work.bends.steps:
-                unfinished.write(work.bends.state() | {"recipe": recipe})
+                unfinished.write(work.bends.state() | about)
                 save(work.dataset(complete=False), study, name, overwrite=True)
                 written = time.perf_counter()
 
@@ -112,14 +116,27 @@ def in_store(work: Work, study: Path, name: str, every: int | None, progress: bo
         return load(study, name)
 
 
-def _known(study: Path, name: str, recipe: dict[str, Any]) -> xr.Dataset | None:
+def _goes_on(state: dict[str, Any], about: dict[str, Any]) -> bool:
+    """Whether a state is of this very training."""
+    if state.get("recipe") != about["recipe"]:
+        return False
+    try:
+        same_values(state.get("probes", {"loss": []}), about["probes"], "the state")
+    except StoreMismatchError:
+        return False
+    return True
+
+
+def _known(study: Path, name: str, work: Work) -> xr.Dataset | None:
     """The finished result in the store; None if there is none, or a part of this very one."""
     attrs = attrs_of(study, name) if study.exists() else None
     if not attrs:
         return None
     if attrs.get("kind") != "connection" or "recipe" not in attrs:
         raise StoreMismatchError(f"{study} holds another result `{name}`. Choose another `name=`.")
-    same_request(json.loads(attrs["recipe"]), json.loads(json.dumps(recipe)), f"{study} under `{name}`")
+    where = f"{study} under `{name}`"
+    same_request(json.loads(attrs["recipe"]), json.loads(json.dumps(work.recipe)), where)
+    same_values(json.loads(attrs.get("probe_losses", "{}")), work.probes, where)
     return load(study, name) if attrs.get("complete") else None
 
 
@@ -137,5 +154,8 @@ def recipe_of(
     }
     if not whole:
         return told
-    who = {key: value for key, value in problem.identity().items() if key not in ("weights", "test data", "batch_norm")}
-    return told | {"beginning": subspace_id(begin), **who}
+    aside = ("weights", "frozen state", "test data", "batch_norm")
+    who = {key: value for key, value in problem.identity().items() if key not in aside}
+    if (shared := getattr(problem, "shared_state", None)) is not None:
+        who["frozen state"] = hash_tensor(*shared().values())
+    return told | {"rates": bends.rates_told(), "beginning": subspace_id(begin), **who}

@@ -62,7 +62,7 @@ def principal_components(trajectory: xr.Dataset, num_components: int = 2, center
 
 
 def _of_trajectory(trajectory: xr.Dataset, num_components: int, center: Center, dtype: Any) -> xr.Dataset:
-    theta = trajectory["theta"]
+    theta = recorded_weights(trajectory, 1, "principal components")
     num_steps, num_weights = theta.shape
     if not 1 <= num_components <= num_steps - 1:
         raise ValueError(
@@ -148,7 +148,7 @@ def principal_plane(trajectory: xr.Dataset, center: Center = "mean") -> Plane:
     if schema.check(trajectory).attrs["kind"] == "descent":
         found = _of_descent(trajectory, 2, center)
     else:
-        found = _of_trajectory(trajectory, 2, center, trajectory["theta"].dtype)
+        found = _of_trajectory(trajectory, 2, center, recorded_weights(trajectory, 1, "a principal plane").dtype)
     dtype = torch.as_tensor(np.empty(0, trajectory["theta"].dtype)).dtype
     origin = torch.as_tensor(found["mean"].values).to(dtype)
     u, v = torch.as_tensor(found["component"].values).to(dtype)

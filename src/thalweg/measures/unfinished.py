@@ -6,6 +6,7 @@ It is read as tensors, numbers and names only (`torch.load(weights_only=True)`):
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pickle
 from collections.abc import Iterator
@@ -17,6 +18,22 @@ import torch
 from filelock import FileLock
 
 from thalweg.store.grid import lock_folder
+
+_UNKEPT = (
+    "The optimiser or the scheduler remembers more than numbers and tensors, so that its state cannot be kept safely. "
+    "Leave out `store=` and save the result at the end, or choose another."
+)
+
+
+def read_again(state: dict[str, Any]) -> dict[str, Any]:
+    """The state as a later process would read it; refused if none could."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    try:
+        return torch.load(file, weights_only=True)
+    except pickle.UnpicklingError:
+        raise ValueError(_UNKEPT) from None
 
 
 class Unfinished:
@@ -62,10 +79,7 @@ class Unfinished:
         self.write(state)
         if self.read() is None:
             self.leave()
-            raise ValueError(
-                "The optimiser or the scheduler remembers more than numbers and tensors, so that its state cannot be "
-                "kept safely. Leave out `store=` and save the result at the end, or choose another."
-            )
+            raise ValueError(_UNKEPT)
 
     def leave(self) -> None:
         """Take away what is no longer needed."""

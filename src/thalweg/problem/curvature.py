@@ -4,7 +4,7 @@ The matrix is the mean over the examples, $A = \frac1N \sum_i A_i$, whatever the
 product is computed is found out by trying on the first batch:
 
 - `linearized`: the derivative of the gradient along $v$, traced once; what does not depend on $v$ is kept for every
-  batch that fits the memory (`Linearizer`);
+  batch that fits the memory (`Linearizer`); of a Hessian only if it is asked for;
 - `kept graph`: backward through a gradient whose graph is kept;
 - `forward over reverse` and `reverse over reverse`: everything anew for every vector;
 - `central differences` of gradients, where an operation has no second derivative; the result says so.
@@ -444,8 +444,11 @@ class Workshop:
     def _linearizer(
         self, theta: Tensor, batch: Any, v: Tensor, best: tuple[Tensor, float], share: float
     ) -> Make | None:
-        """Trace, if that may pay, and use it if it is faster."""
-        pays = self._expected * best[1] / share > _WORTH and self._resident
+        """Trace, if that may pay, and use it if it is faster.
+
+        Unasked only where no graph can be kept: a kept graph is nearly as fast, and torch's tracer can crash.
+        """
+        pays = self._keep is None and self._expected * best[1] / share > _WORTH and self._resident
         if self._direct == "differences" or not (self._asked == "linearized" or (self._asked == "auto" and pays)):
             return None
         linearizer = Linearizer(self._ways[self._direct])

@@ -24,6 +24,7 @@ from thalweg.problem.tree import columns, concatenate, leaves, num_bytes, same, 
 DEFAULT_BATCH_SIZE = 1024
 _HASHED_WHOLE = 2**28
 _SEARCHED = 64
+_MIXED = 2**28
 
 
 class Batches:
@@ -42,12 +43,15 @@ class Batches:
         leaves. (In a single batch, a table that happens to be as long as the batch cannot be told from a column.)
     """
 
+    _mixed: Any = None  # the examples in the order of `mixed`, once they were asked for
+
     def __init__(self, source: Callable[[], Iterator[Any]], device: torch.device, memory: int, what: str) -> None:
         self._source, self._device, self._what = source, device, what
         # copies: the user's tensors may change later, and an iterable may fill one buffer again and again
         self._place: Callable[[Any], Any] = lambda batch: tree_map(lambda x: x.detach().to(device, copy=True), batch)
         self.num_examples = self.num_batches = 0
         self.columns: list[bool] | None = None
+        self._chosen: np.ndarray | None = None
         kept = self._read(memory)
         self._tree: Any = None
         self._list = kept
@@ -101,6 +105,11 @@ class Batches:
         self.num_batches += 1
 
     @property
+    def numbers(self) -> np.ndarray:
+        """Numbers of these examples in the data that they are a subset of."""
+        return np.arange(self.num_examples) if self._chosen is None else self._chosen
+
+    @property
     def resident(self) -> bool:
         """Whether the data are kept on the device."""
         return self.joined or self._list is not None
@@ -109,6 +118,11 @@ class Batches:
     def joined(self) -> bool:
         """Whether the data can be cut into batches of any size."""
         return self._tree is not None
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of all examples, where they are joined."""
+        return num_bytes(self._tree) if self.joined else 0
 
     def iterate(self, batch_size: int | None = None) -> Iterator[Any]:
         """One pass: in the batches as they came, or in batches of `batch_size` where the data are joined."""
@@ -123,6 +137,30 @@ class Batches:
         else:
             with reproducible():
                 yield from (self._place(batch) for batch in self._source())
+
+    def mixed(self) -> Iterator[Any]:
+        """One pass for statistics of batches: joined examples in a fixed random order, others as they came.
+
+        Batches are as long as the longest of the data's own; a single example at the end joins the one before.
+        """
+        if self._tree is None:
+            yield from self.iterate()
+            return
+        total, most = self.num_examples, max(self._sizes)
+        sizes = list(_cut(total, most if most > 1 else DEFAULT_BATCH_SIZE))
+        if len(sizes) > 1 and sizes[-1] == 1:
+            sizes[-2:] = [sizes[-2] + 1]
+        if len(sizes) == 1:
+            yield self._tree
+            return
+        order = torch.as_tensor(np.random.default_rng(0).permutation(total), device=self._device)
+        if self._mixed is None and self.num_bytes <= _MIXED:
+            self._mixed = self.picked(order)
+        start = 0
+        for size in sizes:
+            rows = slice(start, start + size)
+            yield self.picked(order[rows]) if self._mixed is None else take(self._mixed, rows, total)
+            start += size
 
     def first(self) -> Any:
         """The first batch, as it came."""
@@ -163,7 +201,7 @@ class Batches:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> None:
         """Change every resident tensor for good (dtype, memory format)."""
-        place = self._place
+        place, self._mixed = self._place, None
         self._place = lambda batch: tree_map(function, place(batch))
         if self._tree is not None:
             self._tree = tree_map(function, self._tree)
@@ -181,7 +219,7 @@ class Batches:
         small = object.__new__(Batches)
         small._device, small._what, small._place = self._device, self._what, lambda batch: batch
         small.num_examples, small._tree, small._list = num_examples, None, None
-        small.columns = self.columns
+        small.columns, small._chosen = self.columns, chosen
         if self._tree is not None:
             index = torch.as_tensor(chosen, device=self._device)
             small._tree = take(self._tree, index, self.num_examples)

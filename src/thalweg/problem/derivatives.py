@@ -130,7 +130,7 @@ class Objective:
             self._differentiable()
         with torch.no_grad():
             self.network.load(theta.unsqueeze(0), 1)
-            self.network.recalibrate(self.data.iterate())
+            self.network.recalibrate(self.data.mixed())
 
     def count(self) -> int:
         """What a mean divides by: the number of losses in a pass (a step may return one per token)."""

@@ -185,7 +185,7 @@ def _points_outside(
     for where in _chunks(len(points), plan.points_at_once):
         network.load(points[where], plan.points_at_once)
         if calibration is not None:
-            network.recalibrate(calibration.iterate())
+            network.recalibrate(calibration.mixed())
         for split, data in splits.items():
             for batch in data.iterate(plan.batch_size):
                 sums[split].add(where, network(_formatted(batch, plan), plan.compiled), _count(batch))

@@ -48,6 +48,9 @@ def flat_state(state: Mapping[str, Tensor], network: Network, source: str) -> Te
     """
     model = module_of(network)
     fits(state, model, source)
+    odd = [name for name, value in state.items() if value.is_complex()]
+    if odd and not any(p.is_complex() for p in model.parameters()):
+        raise ValueError(f"The checkpoint {source} has complex weights, `{odd[0]}` among them; expected real ones.")
     return layout_of(network).flatten(complete(state, model)).cpu()
 
 
@@ -67,6 +70,8 @@ def flat_weights(given: Any, network: Network | None = None, number: int = 0) ->
                 f"Network {number} came as a tensor of shape {tuple(theta.shape)}; expected one vector"
                 + (f" of {expected} weights." if expected is not None else " of all its weights.")
             )
+        if theta.is_complex():
+            raise ValueError(f"Network {number} is complex; weights are real numbers.")
         return theta if theta.is_floating_point() else theta.double()
     named = isinstance(given, Mapping)
     if not named and not isinstance(given, (str, Path)):

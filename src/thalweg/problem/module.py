@@ -34,6 +34,7 @@ from thalweg.problem.identity import (
 )
 from thalweg.problem.network import Network, Precision, Step, arithmetic, suited
 from thalweg.problem.outputs import Outputs, Which, finite
+from thalweg.problem.per_example import ExampleGradients
 from thalweg.problem.plans import remembered
 from thalweg.problem.protocol import Measurement
 from thalweg.problem.training import Training
@@ -66,8 +67,10 @@ class ModuleProblem:
         As `data`; every measurement then holds `test_loss`, `test_accuracy`, ... too, from the same pass.
     batch_norm
         `"running"`: batch (and instance) normalisation uses the statistics stored in the model, whatever mode it is in.
-        `"recalibrate"`: those of batch normalisation are recomputed at every weight vector over the training data
-        (Izmailov et al. 2018), which doubles the cost and leaves no gradient.
+        `"recalibrate"`: they are recomputed at every weight vector over the training data, which doubles the cost and
+        leaves no gradient. They are means over batches, weighted by examples (Izmailov et al. 2018, arXiv:1803.05407,
+        section 3.2); data that fit `memory` are mixed for that, by a fixed permutation, so that no batch holds a single
+        class, and a last single example joins the batch before it. Data that are streamed come as they are.
     batch_size
         How examples given as tensors or a `Dataset` are grouped where that matters (default 1,024).
     device
@@ -204,11 +207,41 @@ class ModuleProblem:
         fits(state, self._network.head.model, Path(file).name)
         return self.with_state(state)
 
+    def with_data(self, data: Any, *, test_data: Any = None, batch_size: int | None = None) -> ModuleProblem:
+        """The same network and loss on other data: what lies outside of the training distribution, for one.
+
+        Every measure then tells of these data. Parameters as of the class; nothing of this problem changes.
+
+        Examples
+        --------
+        >>> line = nn.Linear(1, 1, bias=False)
+        >>> x = torch.tensor([[1.0], [2.0]])
+        >>> problem = ModuleProblem(line, (x, 3 * x), loss=nn.functional.mse_loss)
+        >>> farther = problem.with_data((10 * x, 30 * x))
+        >>> bool(farther.loss(problem.theta) > problem.loss(problem.theta))
+        True
+        """
+        network = self._network.standing_at(self._network.theta)
+        criteria = dict(self._criteria)
+        return ModuleProblem(
+            network.head.model,
+            data,
+            criteria.pop("loss", None),
+            criteria,
+            step=network.head.step,
+            test_data=test_data,
+            batch_norm=self._batch_norm,
+            batch_size=batch_size,
+            device=self.device,
+            precision=network.precision,
+            compile=self._compile,
+        )
+
     def with_batch_norm(self, batch_norm: BatchNorm) -> ModuleProblem:
         """The same problem with batch normalisation's other mode; see `batch_norm` above."""
         one_of("batch_norm", batch_norm, ("running", "recalibrate"))
         network = self._network.standing_at(self._network.theta)
-        network.recalibrates = batch_norm == "recalibrate" and bool(network.batch_norms)
+        network.recalibrates = batch_norm == "recalibrate" and bool(network.norms)
         other = self._with(network)
         other._batch_norm, other._plans = batch_norm, {}
         return other
@@ -259,6 +292,44 @@ class ModuleProblem:
             value, slope = self._objective.value_and_gradient(rows, index, at_once)
         return value.reshape(theta.shape[:-1]), slope.reshape(theta.shape)
 
+    def example_gradients(
+        self, theta: Any = None, *, num_examples: int | None = None, seed: int = 0
+    ) -> ExampleGradients:
+        r"""Gradients $\nabla \ell_i(\theta)$ of every example's own loss, some rows `(k, num_weights)` at a time.
+
+        Parameters
+        ----------
+        theta
+            Where; `problem.theta` by default.
+        num_examples, seed
+            Of a fixed random subset of the training examples, in the data's order.
+
+        Raises
+        ------
+        ValueError
+            Where an example has no loss of its own: it depends on its batch, or the criterion returns only means.
+
+        Notes
+        -----
+        Cost: about two gradients over the data for small networks; memory for about 128 MB of rows.
+
+        Examples
+        --------
+        >>> line = nn.Linear(1, 1, bias=False)
+        >>> x = torch.tensor([[1.0], [2.0]])
+        >>> problem = ModuleProblem(line, (x, 0 * x), loss=nn.functional.mse_loss)
+        >>> torch.cat(list(problem.example_gradients(torch.ones(1))))
+        tensor([[2.],
+                [8.]])
+        """
+        if not self._recut or self._network.recalibrates:
+            raise ValueError(
+                "An example's loss depends on which others share its batch (or on the statistics of all data), so it "
+                'has no gradient of its own. Use running statistics: `model.eval()`, batch_norm="running".'
+            )
+        data = self._used(num_examples, seed)["train"]
+        return ExampleGradients(self._network.only_loss(), data, self._vector(self.theta if theta is None else theta))
+
     def training(self, examples_picked: bool = True) -> Training:
         """The network as it is while it is trained, on mini-batches of the training data; see `Training`.
 
@@ -274,7 +345,7 @@ class ModuleProblem:
                 "(all data, in the batches as they come, at every step); or give the data as tensors, raise "
                 "`memory=`, or switch the layer to running statistics."
             )
-        return Training(self._network.in_training(), self._splits["train"])
+        return Training(self._network.in_training(), self._splits["train"], mixes=self._recut)
 
     def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
         r"""Hessian-vector product $\nabla^2 L(\theta)\, v$ over all training data, `(num_weights,)`.
@@ -546,6 +617,12 @@ class ModuleProblem:
             plan = replace(plan, points_at_once=1, compiled=False)
         return plan if self._recut else replace(plan, batch_size=None, points_at_once=1)
 
+    def shared_state(self) -> dict[str, Tensor]:
+        """What no weights `theta` carry with them, by name: frozen parameters, and buffers other than the statistics of
+        normalisation. Copies of the problem at other weights share it.
+        """
+        return {name: value.detach().clone() for name, value in self._network.shared_state().items()}
+
     def identity(self) -> dict[str, Any]:
         """Hashes and names by which a store recognises the problem."""
         return {
@@ -567,7 +644,7 @@ class ModuleProblem:
             "num_training_examples": self.num_examples,
             "num_test_examples": self._splits["test"].num_examples if "test" in self._splits else 0,
             "loss": name_of(self._criteria.get("loss")),
-            "batch_norm": self._batch_norm if self._network.batch_norms else "none in the model",
+            "batch_norm": self._batch_norm if self._network.norms else "none in the model",
             "precision": self._network.precision,
             "dtype": str(self.layout.dtype).removeprefix("torch."),
             "device": device_name(self.device),

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import UninitializedParameter
 
 from thalweg.problem.checkpoint import complete
-from thalweg.problem.criterion import Criterion, per_example, unreduced
+from thalweg.problem.criterion import Criterion, averages, per_example, unreduced
 from thalweg.problem.tree import batch_size
 from thalweg.weights import Layout
 
@@ -44,6 +44,13 @@ class Head(nn.Module):
         n = batch_size(targets)
         self._expect(outputs, targets, n)
         return {name: per_example(f(outputs, targets), n, name) for name, f in self.criteria.items()}
+
+    def losses(self, batch: Any) -> Tensor:
+        """The losses alone, of a batch whose form is known."""
+        if self.step is not None:
+            return self._stepped(batch)["loss"]
+        inputs, targets = batch
+        return per_example(self.criteria["loss"](self.predict(inputs), targets), batch_size(targets), "loss")
 
     def predict(self, inputs: Any) -> Any:
         """Outputs of the model, widened to float32 where they are narrower."""
@@ -106,9 +113,11 @@ class Network:
         for layer in model.modules():
             if isinstance(layer, _NormBase) and layer.running_mean is not None:
                 layer.eval()  # the stored statistics, whatever the mode
-        self.batch_norms = _batch_norms(model)
+            if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)):
+                layer.sparse = False  # the same gradient, as a plain tensor
+        self.norms = _norms(model)
         self._renormalizes = any(getattr(m, "max_norm", None) is not None for m in model.modules())
-        self.recalibrates = batch_norm == "recalibrate" and bool(self.batch_norms)
+        self.recalibrates = batch_norm == "recalibrate" and bool(self.norms)
         self.device, self.precision = device, precision
         self.layout = Layout.of(model)
         self.theta = self.layout.parameters(model)
@@ -134,7 +143,7 @@ class Network:
         """An independent network with other weights."""
         other = copy.copy(self)
         other.head = copy.deepcopy(self.head)
-        other.batch_norms = _batch_norms(other.head)
+        other.norms = _norms(other.head)
         other.theta, other._point, other._many, other.compiled = theta.clone(), theta.clone(), None, None
         other._bind()
         other.load(theta.unsqueeze(0), 1)
@@ -154,7 +163,10 @@ class Network:
         for layer in other.head.modules():
             if isinstance(layer, _NormBase) and layer.running_mean is not None:
                 layer.track_running_stats, layer.running_mean, layer.running_var = False, None, None
-        other.recalibrates, other.batch_norms = False, []
+        other.recalibrates, other.norms = False, []
+        asked = other.head.asked
+        if asked is not None and averages(asked) and not _has_tensors(asked):
+            other.head.criteria = {"loss": asked}  # its own mean takes fewer operations than ours over its values
         return other
 
     def with_state(self, state: Mapping[str, Tensor]) -> Network:
@@ -202,26 +214,59 @@ class Network:
         return functional_call(predictor, views, (inputs,))
 
     def recalibrate(self, batches: Iterable[Any]) -> None:
-        """Batch-norm statistics of the network where it stands, over `batches`, each weighted by its examples.
+        """Statistics of normalisation layers where the network stands: means over `batches`, weighted by examples.
 
-        As Izmailov et al. (2018, arXiv:1803.05407, section 3.2) and the code of Garipov et al. (2018) do it.
+        As Izmailov et al. (2018, arXiv:1803.05407, section 3.2) and the code of Garipov et al. (2018) do it. A layer
+        that is called several times in a pass has the mean over its calls, as `torch.optim.swa_utils.update_bn`.
         """
-        momenta = [layer.momentum for layer in self.batch_norms]
-        for layer in self.batch_norms:
+        momenta = [layer.momentum for layer in self.norms]
+        seen = dict.fromkeys(self.norms, 0)
+        size = 0
+
+        def weighted(layer: Any, _: Any) -> None:
+            seen[layer] += size
+            layer.momentum = size / seen[layer]
+
+        handles = [layer.register_forward_pre_hook(weighted) for layer in self.norms]
+        for layer in self.norms:
             layer.reset_running_stats()
             layer.train()
-        seen = 0
         try:
             for batch in batches:
-                n = batch_size(batch)
-                for layer in self.batch_norms:
-                    layer.momentum = n / (seen + n)
-                self.head(batch)
-                seen += n
+                size = batch_size(batch)
+                self._seen_alone(batch, size)
         finally:
-            for layer, momentum in zip(self.batch_norms, momenta, strict=True):
+            for handle in handles:
+                handle.remove()
+            for layer, momentum in zip(self.norms, momenta, strict=True):
                 layer.momentum = momentum
                 layer.eval()
+
+    def _seen_alone(self, batch: Any, size: int) -> None:
+        """A forward pass of a batch for its statistics, which a single example may not have."""
+        try:
+            self.head(batch)
+        except ValueError as error:
+            if size > 1 or "more than 1 value per channel" not in str(error):
+                raise
+            raise ValueError(
+                "A batch of the training data holds a single example, which has no statistics for batch normalisation. "
+                "Leave that batch out (`drop_last=True`), or give the data as tensors."
+            ) from error
+
+    def shared_state(self) -> dict[str, Tensor]:
+        """What does not move with the weights, by name: buffers and frozen parameters, under none of a moved one's.
+
+        Not the statistics of normalisation, which belong to the weights.
+        """
+        model = self.head.model
+        named = dict(model.named_parameters())
+        moved = {id(named[block.name]) for block in self.layout.blocks}
+        names = {name for name, p in model.named_parameters(remove_duplicate=False) if id(p) in moved}
+        for prefix, layer in model.named_modules(remove_duplicate=False):
+            if isinstance(layer, _NormBase):
+                names |= {f"{prefix}.{name}".lstrip(".") for name, _ in layer.named_buffers(recurse=False)}
+        return {n: v for n, v in model.state_dict().items() if n not in names and isinstance(v, Tensor)}
 
     def _compile(self) -> Callable[[Any], dict[str, Tensor]]:
         if self.compiled is None:
@@ -271,8 +316,14 @@ def _set_products(setting: tuple[str, bool]) -> None:
     torch.backends.cudnn.allow_tf32 = setting[1]
 
 
-def _batch_norms(module: nn.Module) -> list[_BatchNorm]:
-    return [m for m in module.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+def _norms(module: nn.Module) -> list[_NormBase]:
+    """Layers of batch or instance normalisation that keep running statistics."""
+    return [m for m in module.modules() if isinstance(m, _NormBase) and m.running_mean is not None]
+
+
+def _has_tensors(criterion: Criterion) -> bool:
+    """Whether it brings tensors of its own, which would have to be where the network is, and as wide."""
+    return isinstance(criterion, nn.Module) and bool(criterion.state_dict())
 
 
 def _precise(criterion: Criterion, precision: str) -> Criterion:

@@ -25,7 +25,8 @@ class CurvatureRecorder(Watcher):
 
     After every `every`-th optimizer step (and at the start, and the end) the top `k` eigenpairs of the curvature of
     `problem` at the model's weights are found, each search begun with the last one's vectors. The line of stability,
-    $2/\eta$ for gradient descent, follows the learning rate and SGD's momentum; for other optimizers there is none.
+    $2/\eta$ for gradient descent, follows the learning rate and SGD's momentum; for other optimizers there is none, nor
+    where several parameter groups train the model at different settings (the learning rate told is the first one's).
 
     Parameters
     ----------
@@ -97,40 +98,37 @@ class CurvatureRecorder(Watcher):
                 f"problem {self.problem.num_weights} in {len(own)}, or their names differ. Make the problem of a model "
                 "of the same kind."
             )
-        self._check(model, optimizer, every)
-        trained = sum(block.size for block in layout.blocks)
-        self._step = int(step or 0)
-        self._has_more = any(True for _ in model.buffers()) or sum(p.numel() for p in model.parameters()) > trained
+        self._check(model, optimizer, every, step)
+        frozen = sum(p.numel() for p in model.parameters()) > layout.num_weights
+        self._has_more = frozen or any(True for _ in model.buffers())
         self._begin()
         return self
 
     def spectrum(self) -> xr.Dataset:
         """What has been measured so far: kind `spectrum_path`."""
-        momentum, nesterov = _momentum(self._optimizer)
-        known = words(momentum, nesterov) if momentum is not None else "unknown for this optimizer"
         return self._tracker.dataset(
             f"Top eigenvalues while {type(self._model).__name__} trains with {type(self._optimizer).__name__}",
-            threshold_words=known,
+            threshold_words=self._stability()[1],
             optimizer=type(self._optimizer).__name__,
             every=self._every.words,
+            run=self._run,
             **provenance(**self.problem.provenance()),
         )
 
     def _record(self) -> Mapping[str, float]:
-        rate = float(self._rate)
-        momentum, nesterov = _momentum(self._optimizer)
-        threshold = stability_threshold(rate, momentum, nesterov) if momentum is not None else float("nan")
         theta = self.problem.layout.parameters(self._model).to(self.problem.theta)
         here = self.problem.with_state(self._model.state_dict()) if self._has_more else self.problem
-        self._tracker.add(self._step, here, theta, rate, threshold)
+        self._tracker.add(self._step, here, theta, self._rate, self._stability()[0])
         found = self.spectrum()
         save(found, self.study, self.name, overwrite=True)
         return {name: float(column[-1]) for name, column in numbers(found).items()}
 
-
-def _momentum(optimizer: torch.optim.Optimizer) -> tuple[float | None, bool]:
-    """Momentum of SGD and whether it is Nesterov's; None for optimizers whose line of stability is another."""
-    group = optimizer.param_groups[0]
-    if not isinstance(optimizer, torch.optim.SGD) or group.get("dampening", 0):
-        return None, False
-    return float(group["momentum"]), bool(group["nesterov"])
+    def _stability(self) -> tuple[float, str]:
+        """The line of stability of SGD, and what it is; nan for optimizers whose line is another."""
+        told = [{name: float(value) for name, value in group.items()} for group in self._settings]
+        if not isinstance(self._optimizer, torch.optim.SGD) or told[0].get("dampening", 0):
+            return float("nan"), "unknown for this optimizer"
+        if any(group != told[0] for group in told):
+            return float("nan"), "unknown where the settings of parameter groups differ"
+        momentum, nesterov = told[0]["momentum"], bool(told[0]["nesterov"])
+        return stability_threshold(told[0]["lr"], momentum, nesterov), words(momentum, nesterov)

@@ -26,6 +26,7 @@ from thalweg.record.cadence import Every
 from thalweg.record.loggers.sink import missing
 from thalweg.record.recorder import Recorder
 from thalweg.record.trainers import AnyRecorder, Losses, part_of, refuse_split
+from thalweg.record.watcher import recording
 
 try:
     from transformers import TrainerCallback
@@ -58,6 +59,8 @@ class RecorderCallback(TrainerCallback):
         self.recorder, self._every, self._part = recorder, every, part
         self._losses: Losses | None = None
         self._handles: list[Any] = []
+        self._attached = False
+        self._key = f"thalweg.{type(recorder).__name__}.{recorder.name}"
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Record the start."""
@@ -67,8 +70,10 @@ class RecorderCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         optimizer = getattr(kwargs["optimizer"], "optimizer", kwargs["optimizer"])  # not accelerate's wrapper
-        self.recorder.attach(model, optimizer, self._every, step=state.global_step or None)
-        self._losses = Losses.of(self.recorder)
+        kept = state.stateful_callbacks.get(self._key) if state.global_step else None
+        before = kept["attributes"]["step"] if kept else state.global_step
+        self.recorder.attach(model, optimizer, self._every, step=before or None)
+        self._losses, self._attached = Losses.of(self.recorder), True
         self._processes = args.world_size if args.average_tokens_across_devices else 1
         if not args.torch_compile and args.n_gpu <= 1:  # a hook breaks compiled graphs, and copies of the model run it
             self._handles = [whole.register_forward_hook(self._after_forward, with_kwargs=True)]
@@ -77,6 +82,11 @@ class RecorderCallback(TrainerCallback):
         """What is accumulated begins anew."""
         if self._losses is not None:
             self._losses.begin()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave the count of updates for a checkpoint: the trainer's own counts those that mixed precision skipped."""
+        if self._attached:
+            state.stateful_callbacks[self._key] = {"args": {}, "attributes": {"step": self.recorder.step}}
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Record the end once there will be no more updates: the best weights may be loaded before `on_train_end`."""
@@ -89,7 +99,7 @@ class RecorderCallback(TrainerCallback):
 
     def _after_forward(self, model: nn.Module, args: Any, kwargs: dict[str, Any], outputs: Any) -> None:
         loss = outputs.get("loss") if hasattr(outputs, "get") else None
-        if self._losses is None or loss is None or not model.training:
+        if self._losses is None or loss is None or not model.training or recording():
             return
         shared = kwargs.get("num_items_in_batch") is not None  # the model has divided by the items of all batches
         self._losses.add(loss.detach().mean() * (self._processes if shared else 1), mean=not shared)

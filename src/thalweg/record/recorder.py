@@ -19,7 +19,6 @@ from thalweg.record.watcher import Watcher
 from thalweg.store import StoredTrajectory, load, provenance
 from thalweg.store.trajectory import PIECE
 from thalweg.store.tree import ensure_groups, group_path
-from thalweg.weights import Layout
 
 
 class Recorder(Watcher):
@@ -50,7 +49,9 @@ class Recorder(Watcher):
     Notes
     -----
     Memory: 2**22 weights are copied at a time, however many there are. Time for 1e8 weights in float32: 1 to 2 s
-    a row, on one core. Buffers and frozen parameters are no part of `theta`.
+    a row, on one core. Buffers and frozen parameters are no part of `theta`. Where several parameter groups hold the
+    model's weights (their number is in the attrs), the learning rate is the first one's. If the trajectory is replaced
+    meanwhile, say by another recorder with `overwrite=True`, this one stops with a warning.
 
     Examples
     --------
@@ -107,14 +108,12 @@ class Recorder(Watcher):
         Raises
         ------
         ValueError
-            When resuming: a trajectory of another network (names, shapes or dtype of its parameters), or a recorded
-            row whose weights differ from the model's.
+            Complex weights, or an optimizer of another model. When resuming: a trajectory of another network (names,
+            shapes or dtype of its parameters), or a recorded row whose weights differ from the model's.
+        RuntimeError
+            Later, at a step: the model's parameters have changed (joined, or in shape or dtype).
         """
-        self._check(model, optimizer, every)
-        if step is not None and (isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 0):
-            raise ValueError(f"step={step!r}; expected how many updates were made: a whole number from 0.")
-        self._layout = Layout.of(model)
-        self._step = int(step or 0)
+        self._check(model, optimizer, every, step)
         if self._resume and self._exists():
             self._rows = self._reopened(step)
         self._begin()
@@ -139,7 +138,7 @@ class Recorder(Watcher):
         """Append one row."""
         values = evaluate(self._metrics, self._model)
         values |= {name: number(value, name) for name, value in self._told.items()}
-        values["learning_rate"] = float(self._rate)
+        values["learning_rate"] = self._rate
         if self._rows is None:
             self._rows = self._created()
         self._rows.append(self._step, self._pieces(), values)
@@ -153,7 +152,7 @@ class Recorder(Watcher):
         self._refuse_existing()
         ensure_groups(self.study, self.name)
         model, optimizer = type(self._model).__name__, type(self._optimizer).__name__
-        settings = self._optimizer.param_groups[0]
+        settings = self._settings[0]
         about = provenance(
             title=f"Training of {model} with {optimizer}",
             model=model,
@@ -162,6 +161,8 @@ class Recorder(Watcher):
             every=self._every.words,
             dtype=_name(self._layout.dtype),
             layout=layout_hash(self._layout),
+            param_groups=len(self._settings),
+            run=self._run,
         )
         about |= {name: settings[name] for name in ("momentum", "nesterov", "dampening") if name in settings}
         folder = group_path(self.study, self.name)
@@ -177,7 +178,8 @@ class Recorder(Watcher):
             self._step = self._recorded = rows.steps[place]
         else:
             rows.keep(sum(recorded < self._step for recorded in rows.steps))
-        rows.note(resumed_at=[*rows.attrs.get("resumed_at", []), self._step], every=self._every.words)
+        resumed_at = [*rows.attrs.get("resumed_at", []), self._step]
+        rows.note(resumed_at=resumed_at, every=self._every.words, run=self._run)
         return rows
 
     def _place(self, rows: StoredTrajectory, step: int | None) -> int | None:

@@ -67,6 +67,25 @@ Kinds
     Components of the first so many steps of a run: `explained_variance_ratio(length, axis)`, `theory(length, axis)` of
     a random walk as long, and `overlap(length)` of the span of the components with that of the whole run's (0 to 1).
 
+`initializations`
+    One network under several initialisations. Over `scheme` and `layer` (names of weight matrices and kernels): the
+    norm of the gradient of the mean loss before training, `gradient_norm`, and of what each layer passes on,
+    `activation_mean`, `activation_std` and `dead` (the share of its units that are 0 for every example; the coordinate
+    `activation(layer)` names the functions that the layer's output goes through first). `loss(scheme, step)` of the
+    mini-batches (updates, from 1), `initial_loss(scheme)` and `final_loss(scheme)` over all data (perhaps `initial_`
+    and `final_` of other quantities, such as `test_loss`), and `diverged_at(scheme)`, the first update whose loss is
+    not finite, -1 for never: `inf` and `nan` are kept. Perhaps `singular_value(scheme, state, value)` of the Jacobian
+    of the outputs in the weights, for `state` `initial` and `trained`.
+`gradients`
+    At one place in weight space: `norm(layer)` of the gradient over all data, by parameter; `example_norm(example)` of
+    the examples' own gradients, and `cosine(one, other)` between some of them (coordinates are the examples' numbers in
+    the order they were chosen in; perhaps `target`). In attrs `noise_scale` with `noise_scale_standard_error`,
+    `trace_covariance`, `gradient_square`, and the standard errors of these.
+`extrapolation`
+    A model of one input and one output within and beyond the range of its training data, `attrs["train_range"]`: over
+    `input`, in rising order of it, `x`, `prediction`, `target` and `inside` (true or false); over `region` (`inside`,
+    `outside`), `mean_square_error`, `largest_error` and `count`.
+
 Kinds of curvature say in `attrs["matrix"]` whose: `hessian`, `ggn`, `fisher`, `fisher_sampled` or `empirical_fisher`.
 Eigenvalues have the unit of the loss, because weights have none.
 
@@ -104,13 +123,6 @@ Kinds of the tangent of a network have rows, one for each input and output, whos
     The tangent kernel $J J^\top$ as `kernel(row, column)`; columns have coordinates with the prefix `column_`.
     `attrs["part"]` is `full`, `trace` (summed over outputs: one row for each input) or `layer` (the first dim `layer`,
     whose parts add up to the whole). Perhaps `order(row)` and `column_order(column)`: places of the rows in drawings.
-`initializations`
-    Schemes side by side: `gradient_norm(scheme, layer)`, `activation_mean`, `activation_std` and `dead` (the share of
-    units that are zero for every input) over the same, `singular_value(scheme, state, value)` (states `initial`,
-    `trained`), `loss(scheme, step)`, `final_loss(scheme)`, `diverged_at(scheme)` (a step, -1 if it did not).
-`gradients`
-    `norm(layer)` of the mean gradient, `example_norm(example)`, `cosine(example, other)` between examples' gradients.
-    Attrs: `noise_scale`, `noise_scale_standard_error`.
 `lazy`
     How far training leaves the tangent: over `step`, the `distance` of the weights from the first, the `error` of the
     linearised outputs (root mean square), `loss` and `linear_loss` of both models at the same weights; perhaps
@@ -122,7 +134,7 @@ from __future__ import annotations
 
 import xarray as xr
 
-from thalweg.schema import curvatures, descents, paths, surfaces, tangents, valleys
+from thalweg.schema import curvatures, descents, paths, statistics, surfaces, tangents, valleys
 from thalweg.schema.curvatures import MATRICES, QUANTITIES
 from thalweg.schema.needs import SchemaError, coordinates
 from thalweg.schema.surfaces import ROLES, values
@@ -140,7 +152,15 @@ __all__ = [
     "values",
 ]
 
-_CHECKS = surfaces.CHECKS | paths.CHECKS | descents.CHECKS | curvatures.CHECKS | valleys.CHECKS | tangents.CHECKS
+_CHECKS = (
+    surfaces.CHECKS
+    | paths.CHECKS
+    | descents.CHECKS
+    | curvatures.CHECKS
+    | valleys.CHECKS
+    | tangents.CHECKS
+    | statistics.CHECKS
+)
 KINDS = tuple(_CHECKS)
 
 

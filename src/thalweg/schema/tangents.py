@@ -31,27 +31,6 @@ def _kernel(ds: xr.Dataset) -> None:
     need_rows(ds, "column", "column_")
 
 
-def _initializations(ds: xr.Dataset) -> None:
-    by_layer = dict.fromkeys(("gradient_norm", "activation_mean", "activation_std", "dead"), ("scheme", "layer"))
-    by_scheme = dict.fromkeys(("final_loss", "diverged_at"), ("scheme",))
-    need_variables(
-        ds, {**by_layer, **by_scheme, "singular_value": ("scheme", "state", "value"), "loss": ("scheme", "step")}
-    )
-    for name in ("scheme", "layer", "state", "value", "step"):
-        need(ds, ds.coords, name, "coordinate")
-    if ds["diverged_at"].dtype.kind not in "iu":
-        raise SchemaError("`diverged_at` holds steps: whole numbers, -1 where training did not diverge.")
-
-
-def _gradients(ds: xr.Dataset) -> None:
-    need_variables(ds, {"norm": ("layer",), "example_norm": ("example",), "cosine": ("example", "other")})
-    for name in ("layer", "example"):
-        need(ds, ds.coords, name, "coordinate")
-    for name in ("noise_scale", "noise_scale_standard_error"):
-        if name not in ds.attrs:
-            raise SchemaError(f"Gradient statistics need attrs[{name!r}].")
-
-
 def _lazy(ds: xr.Dataset) -> None:
     need_variables(ds, dict.fromkeys(("distance", "error", "loss", "linear_loss"), ("step",)))
     further = ("relative_distance", "relative_error", "kernel_alignment", "target_alignment", "apart", "trained_loss")
@@ -70,7 +49,5 @@ def need_rows(ds: xr.Dataset, dim: str, prefix: str) -> None:
 CHECKS = {
     "tangent": _tangent,
     "kernel": _kernel,
-    "initializations": _initializations,
-    "gradients": _gradients,
     "lazy": _lazy,
 }

@@ -16,7 +16,7 @@ import xarray as xr
 import zarr
 
 from thalweg import schema
-from thalweg.store.trajectory import recorded
+from thalweg.store.trajectory import arrays_over_step, as_recorded, recorded
 from thalweg.store.tree import (
     attrs_of,
     clean,
@@ -79,7 +79,11 @@ def save(dataset: xr.Dataset, study: str | Path, name: str | None = None, *, ove
     ensure_groups(study, name)
     draft, retired = drafts(study, name)
     try:
-        _with_free_strings(without_bookkeeping(dataset)).to_zarr(draft, mode="w", consolidated=False)
+        kept = _with_free_strings(without_bookkeeping(dataset))
+        encoding: dict[str, dict[str, Any]] = {}
+        if kept.attrs["kind"] == "trajectory":
+            kept, encoding = as_recorded(kept)
+        kept.to_zarr(draft, mode="w", consolidated=False, encoding=encoding)
         put(draft, target, retired)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -158,7 +162,7 @@ def _recorded(group: zarr.Group, study: str | Path, name: str) -> xr.Dataset:
 
     Weights of more than a gigabyte stay on disk and are read as they are used.
     """
-    arrays: dict[str, Any] = dict(group.arrays())
+    arrays = arrays_over_step(group)
     rows = len(recorded(arrays["step"][:]))
     apart = [key for key, array in arrays.items() if array.shape[0] != arrays["theta"].shape[0]]
     dataset = xr.open_zarr(str(study), group=name, consolidated=False, chunks=None, drop_variables=apart)

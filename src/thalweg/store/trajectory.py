@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 import zarr
 
-from thalweg.store.tree import reading, sweep
+from thalweg.store.tree import group_path, reading, sweep
 
 CHUNK = 2**20
 """Weights in a chunk: what the columns of many rows are read by (`principal_components`)."""
@@ -35,7 +36,7 @@ class StoredTrajectory:
 
     def __init__(self, group: Any) -> None:
         self._group = group
-        self._arrays: dict[str, Any] = dict(group.arrays())
+        self._arrays = arrays_over_step(group)
         self.steps: list[int] = recorded(self._arrays["step"][:]).tolist()
 
     @classmethod
@@ -57,11 +58,12 @@ class StoredTrajectory:
         ValueError
             If it is damaged, or something else than a growing trajectory.
         """
-        sweep(study / name)
+        sweep(group_path(study, name))
         with reading(study, name):
             group = zarr.open_group(str(study), path=name, mode="r+")
             kind = group.attrs.get("kind")
             if kind == "trajectory":
+                _mend(group)
                 return cls(group)
         raise ValueError(f"`{name}` in {study} is a result of kind {kind!r} and cannot go on as a trajectory.")
 
@@ -85,13 +87,23 @@ class StoredTrajectory:
         self._group.update_attributes(facts)
 
     def append(self, step: int, pieces: Iterable[np.ndarray], values: Mapping[str, float]) -> None:
-        """Write one row: its weights piece by piece, what is known of it, and `step` last."""
+        """Write one row: its weights piece by piece, what is known of it, and `step` last.
+
+        Raises
+        ------
+        ValueError
+            For a negative step, and weights that are not as many as a row has.
+        """
+        if step < 0:
+            raise ValueError(f"step {step}; rows are of steps from 0.")
         k = len(self.steps)
         self._make_room(k, values)
         start, theta = 0, self._arrays["theta"]
         for piece in pieces:
             theta[k, start : start + len(piece)] = piece
             start += len(piece)
+        if start != self.num_weights:
+            raise ValueError(f"{start} weights came for a row of {self.num_weights}.")
         for name, array in self._arrays.items():
             if name not in ("theta", "step"):
                 array[k] = values.get(name, float("nan"))
@@ -127,6 +139,49 @@ class StoredTrajectory:
             if name not in self._arrays:
                 _growing(self._group, name, (length,), (_ROWS,), ("step",), "float64")
                 self._arrays[name] = self._group[name]
+
+
+def as_recorded(dataset: xr.Dataset) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
+    """A trajectory and the encoding with which xarray writes it as `create` lays it out, so that it can grow.
+
+    Raises
+    ------
+    ValueError
+        For steps that are no whole numbers from 0: a negative one means that a row does not count.
+    """
+    steps = dataset["step"].values
+    if steps.dtype.kind not in "iuf" or not (steps >= 0).all() or not (steps % 1 == 0).all():
+        raise ValueError(
+            f"The steps of the trajectory are {_some(steps)}; they are numbers of updates, whole and from 0. "
+            "`trajectory.assign_coords(step=...)` gives others."
+        )
+    kept = dataset.drop_encoding().assign_coords(step=("step", steps.astype("int64"), dataset["step"].attrs))
+    kept.attrs = {key: value for key, value in dataset.attrs.items() if key != "run"}  # no recorder's any more
+    encoding: dict[str, dict[str, Any]] = {
+        str(name): {"chunks": (_ROWS,)} for name, var in kept.variables.items() if var.dims == ("step",)
+    }
+    encoding["step"]["fill_value"] = -1
+    encoding["theta"] = {"chunks": (1, max(1, min(kept.sizes["weight"], CHUNK)))}
+    return kept, encoding
+
+
+def arrays_over_step(group: Any) -> dict[str, Any]:
+    """The arrays of a trajectory that have a row for each step."""
+    return {name: array for name, array in group.arrays() if (array.metadata.dimension_names or ("",))[0] == "step"}
+
+
+def _mend(group: Any) -> None:
+    """Have rows that are yet to come count as not recorded, also in a trajectory that did not grow so far."""
+    if group["step"].fill_value == -1:
+        return
+    steps = group["step"][:]
+    del group["step"]
+    _growing(group, "step", steps.shape, (_ROWS,), ("step",), "int64")
+    group["step"][:] = steps
+
+
+def _some(steps: np.ndarray) -> str:
+    return ", ".join(f"{step}" for step in steps[:4]) + ", ..." * (len(steps) > 4)
 
 
 def recorded(steps: np.ndarray) -> np.ndarray:

@@ -81,7 +81,7 @@ def match_weights(
     network
         A problem, or what `permutation_spec(model, example_inputs)` found of a model.
     a, b
-        Two networks of this structure: flat weights, state dicts, or modules.
+        Two networks of this structure: flat weights, state dicts, or modules. What is not trained they must share.
     seed
         Of the orders in which layers are visited.
     tries
@@ -96,7 +96,8 @@ def match_weights(
     Raises
     ------
     ValueError
-        Weights that are not of this network or not finite; a network whose permutations are not known.
+        Weights that are not of this network or not finite; states whose frozen parameters differ; a network whose
+        permutations are not known.
 
     Notes
     -----
@@ -118,9 +119,10 @@ def match_weights(
             f"`network` is a {type(network).__name__}. Pass a ModuleProblem, or a specification: "
             "`permutation_spec(model, example_inputs)`."
         )
-    if tries < 1:
-        raise ValueError(f"tries={tries}; at least one is needed.")
+    _whole("tries", tries, 1)
+    _whole("seed", seed, 0)
     spec = network if isinstance(network, PermutationSpec) else permutation_spec(network)
+    _one_frozen_part(spec, a, b)
     first, second = flat_weights(spec, a, "a"), flat_weights(spec, b, "b")
     second = second.to(first.device)
     matching = _Matching(spec, first, second)
@@ -138,11 +140,35 @@ def match_weights(
     )
 
 
+def _whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name}={value!r}; expected a whole number from {least}.")
+
+
+def _one_frozen_part(spec: PermutationSpec, a: Any, b: Any) -> None:
+    """Refuse two states whose frozen parameters differ: weights of one would meet the other's frozen part."""
+    first, second = (x.state_dict() if isinstance(x, nn.Module) else x for x in (a, b))
+    if not (isinstance(first, Mapping) and isinstance(second, Mapping)):
+        return
+    both = [name for name in sorted(spec.frozen) if name in first and name in second]
+    differing = [name for name in both if not torch.equal(_plain(first[name]), _plain(second[name]))]
+    if differing:
+        raise ValueError(
+            f"The frozen parameters {', '.join(differing[:5])} of `a` and `b` differ, and only what is trained moves "
+            "between networks. Make a problem (or a specification) in which they are trained (`requires_grad`)."
+        )
+
+
+def _plain(value: Any) -> Tensor:
+    return torch.as_tensor(value).detach().double().cpu()
+
+
 def flat_weights(spec: PermutationSpec, weights: Any, name: str) -> Tensor:
     """One network's weights as a flat vector, refused if they are not of the specification's network."""
     if isinstance(weights, nn.Module):
         weights = weights.state_dict()
     if isinstance(weights, Mapping):
+        weights = {spec.tied[key]: weights[key] for key in spec.tied if key in weights} | dict(weights)
         wrong = [
             f"{block.name} {tuple(weights[block.name].shape) if block.name in weights else 'is missing'}"
             for block in spec.layout.blocks

@@ -17,14 +17,17 @@ from torch import Tensor
 
 from thalweg.problem.grad import normal
 
-_CHUNK = 2**24
+_CHUNK = 2**20
 _PANELS = 256
 _HALVINGS = 50
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
 class Curve:
-    """A curve in weight space, `t` from 0 to 1; goes on beyond both ends."""
+    """A curve in weight space, `t` from 0 to 1; goes on beyond both ends.
+
+    Its control points are not to be written to: what is known of its geometry is kept.
+    """
 
     info: dict[str, Any]
     a: Tensor
@@ -90,9 +93,15 @@ class Curve:
         return self._travelled[panel] + self._stretch(panel / _PANELS, t)
 
     def at_equal_arc_length(self, num_points: int) -> np.ndarray:
-        """Those `t`, both ends among them, between which the way is equally long: `(num_points,)`, increasing."""
+        """Those `t`, both ends among them, between which the way is equally long: `(num_points,)`, increasing.
+
+        Raises
+        ------
+        ValueError
+            If the curve has no length, or one that is not finite.
+        """
         _check_count(num_points)
-        wanted = self.length() * np.arange(num_points) / (num_points - 1)
+        wanted = self._long() * np.arange(num_points) / (num_points - 1)
         panel = np.clip(np.searchsorted(self._travelled, wanted, side="right") - 1, 0, _PANELS - 1)
         low, high = panel / _PANELS, (panel + 1) / _PANELS
         for _ in range(_HALVINGS):
@@ -101,6 +110,16 @@ class Curve:
             low, high = np.where(short, middle, low), np.where(short, high, middle)
         return _with_ends((low + high) / 2)
 
+    def _long(self) -> float:
+        """The length, if places can be spread over it."""
+        length = self.length()
+        if not 0 < length < np.inf:
+            raise ValueError(
+                f"The curve has length {length:g}, over which no places can be spread: its control points are "
+                f"{'all equal' if length == 0 else 'not finite, or too far apart'}."
+            )
+        return length
+
     @cached_property
     def gram(self) -> np.ndarray:
         """Inner products of the differences of neighbouring control points, float64."""
@@ -108,7 +127,7 @@ class Curve:
 
     @cached_property
     def _finite(self) -> bool:
-        return bool(torch.isfinite(self.nodes.detach()).all())
+        return bool(finite_rows(self.nodes.detach()).all())
 
     @cached_property
     def _travelled(self) -> np.ndarray:
@@ -156,12 +175,16 @@ def inner_products(vectors: Tensor) -> np.ndarray:
     return gram.cpu().numpy()
 
 
+def finite_rows(vectors: Tensor) -> Tensor:
+    """Whether all entries of each row are finite, without a table of answers as large as the rows."""
+    return torch.isfinite(torch.linalg.vector_norm(vectors, ord=float("inf"), dim=-1))
+
+
 def as_places(t: Any, like: Tensor) -> Tensor:
     """`t` in float64 where the curve is; a graph is kept."""
-    t = (
-        t if isinstance(t, Tensor) else np.array(t, dtype=np.float64)
-    )  # torch would make numbers float32, and warn of arrays it must not write to
-    return torch.as_tensor(t, device=like.device).to(torch.float64)
+    if not isinstance(t, Tensor):  # torch would make numbers float32, and warn of arrays that are not to be written to
+        t = torch.from_numpy(np.array(t, dtype=np.float64))
+    return t.to(like.device, torch.float64)
 
 
 def _check_count(num_points: int) -> None:

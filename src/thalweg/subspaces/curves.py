@@ -21,7 +21,10 @@ from torch.nn import functional as F
 
 from thalweg.problem.grad import normal
 from thalweg.subspaces.affine import Projection, _vector
-from thalweg.subspaces.curve import Curve, _check_count, as_places
+from thalweg.subspaces.curve import Curve, _check_count, _with_ends, as_places, finite_rows
+
+_ROUNDED = 4 * np.finfo(np.float64).eps
+_MOST_NODES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,8 @@ class Segment(Curve):
 
     def __post_init__(self) -> None:
         a = torch.as_tensor(self.a).detach().clone()
+        if a.is_complex() or torch.as_tensor(self.b).is_complex():
+            raise TypeError("The ends are complex; weights are real. Pass both parts as weights.")
         a = a if a.is_floating_point() else a.double()
         b = torch.as_tensor(self.b, device=a.device).detach().to(a.dtype).clone()
         if b.shape != a.shape:
@@ -101,8 +106,9 @@ class _Bent(Curve):
     Parameters
     ----------
     nodes
-        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied.
-        The ends are finite; bends need not be (a training that diverged).
+        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied,
+        and not to be written to afterwards (`with_bends` makes another curve). The ends are finite; bends need not be
+        (a training that diverged).
     info
         Provenance, kept with every result.
     """
@@ -112,16 +118,16 @@ class _Bent(Curve):
     kind: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        given = self.nodes if isinstance(self.nodes, (Tensor, np.ndarray)) else [torch.as_tensor(n) for n in self.nodes]
-        nodes = torch.as_tensor(given) if not isinstance(given, list) else _stacked(given)
-        nodes = nodes.detach().clone()
+        nodes = _copied(self.nodes)
+        if nodes.is_complex():
+            raise TypeError("The control points are complex; weights are real. Pass both parts as weights.")
         nodes = nodes if nodes.is_floating_point() else nodes.double()
         if nodes.ndim != 2 or len(nodes) < 2 or not nodes.shape[1]:
             raise ValueError(
                 f"The control points have shape {tuple(nodes.shape)}; expected (num_nodes, num_weights), one row for "
                 "each end and one for each bend between them."
             )
-        if not torch.isfinite(nodes[0]).all() or not torch.isfinite(nodes[-1]).all():
+        if not finite_rows(nodes[[0, -1]]).all():
             raise ValueError("An end of the curve has non-finite weights; a curve needs ends to start and to arrive.")
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "info", {"kind": self.kind, "num_bends": len(nodes) - 2} | dict(self.info))
@@ -168,8 +174,9 @@ class PolygonalChain(_Bent):
     Parameters
     ----------
     nodes
-        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied.
-        The ends are finite; bends need not be (a training that diverged).
+        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied,
+        and not to be written to afterwards (`with_bends` makes another curve). The ends are finite; bends need not be
+        (a training that diverged).
     info
         Provenance, kept with every result.
 
@@ -199,15 +206,18 @@ class PolygonalChain(_Bent):
     def at_equal_arc_length(self, num_points: int) -> np.ndarray:
         """Those `t`, both ends among them, between which the way is equally long; exact."""
         _check_count(num_points)
+        self._long()
         joints = np.linspace(0.0, 1.0, len(self.nodes))
         travelled = self.arc_length(joints)
-        return np.interp(travelled[-1] * np.linspace(0.0, 1.0, num_points), travelled, joints)
+        return _with_ends(np.interp(travelled[-1] * np.linspace(0.0, 1.0, num_points), travelled, joints))
 
     def _pieces(self, t: Any) -> tuple[Tensor, Tensor, Tensor]:
         """`t`, a one at the piece where it lies, and how far along that piece."""
         t = as_places(t, self.a)
         pieces = len(self.nodes) - 1
         x = (t * pieces).unsqueeze(-1)
+        at, node = x.detach(), x.detach().round()
+        x = x + torch.where((at - node).abs() <= _ROUNDED * node.abs().clamp_min(1), node - at, torch.zeros_like(at))
         k = x.detach().floor().clamp(0, pieces - 1)
         return t, (k == torch.arange(pieces, device=k.device)).to(x.dtype), x - k
 
@@ -225,8 +235,9 @@ class BezierCurve(_Bent):
     Parameters
     ----------
     nodes
-        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied.
-        The ends are finite; bends need not be (a training that diverged).
+        Control points `(num_nodes, num_weights)`, two or more: the ends first and last, between them the bends. Copied,
+        and not to be written to afterwards (`with_bends` makes another curve). The ends are finite; bends need not be
+        (a training that diverged).
     info
         Provenance, kept with every result.
 
@@ -241,6 +252,14 @@ class BezierCurve(_Bent):
 
     kind: ClassVar[str] = "bezier"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.nodes) > _MOST_NODES:
+            raise ValueError(
+                f"A Bezier curve of {len(self.nodes)} control points has coefficients beyond what numbers hold; at "
+                f"most {_MOST_NODES} are possible. A PolygonalChain takes any number."
+            )
+
     def weights(self, t: Any) -> Tensor:
         r"""Bernstein polynomials $\binom{n}{k} (1 - t)^{n-k}\, t^k$."""
         return _bernstein(as_places(t, self.a), len(self.nodes) - 1)
@@ -254,12 +273,18 @@ CURVES: dict[str, type[_Bent]] = {kind.kind: kind for kind in (PolygonalChain, B
 
 
 def _bernstein(t: Tensor, degree: int) -> Tensor:
-    terms = [math.comb(degree, k) * (1 - t) ** (degree - k) * t**k for k in range(degree + 1)]
+    terms = [float(math.comb(degree, k)) * (1 - t) ** (degree - k) * t**k for k in range(degree + 1)]
     return torch.stack(terms, dim=-1)
 
 
-def _stacked(rows: list[Tensor]) -> Tensor:
-    sizes = sorted({row.numel() for row in rows})
-    if len({tuple(row.shape) for row in rows}) > 1:
-        raise ValueError(f"The control points have {' and '.join(map(str, sizes))} weights; they lie in one space.")
+def _copied(nodes: Any) -> Tensor:
+    """Control points in a tensor of their own."""
+    if isinstance(nodes, Tensor):
+        return nodes.detach().clone()
+    if isinstance(nodes, np.ndarray):
+        return torch.from_numpy(np.array(nodes))
+    rows = [torch.as_tensor(node).detach() for node in nodes]
+    if len({row.shape for row in rows}) > 1:
+        sizes = " and ".join(str(size) for size in sorted({row.numel() for row in rows}))
+        raise ValueError(f"The control points have {sizes} weights; they lie in one space.")
     return torch.stack([row.to(rows[0]) for row in rows]) if rows else torch.empty(0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
@@ -46,8 +47,8 @@ def _panel(axes: Axes, panel: Panel, theme: themes.Theme) -> dict[Series, Any]:
     measure(axes, "y", panel.ruler)
     axes.set_ylabel(panel.ruler.label)
     drawn = {s: series(axes, s, theme) for s in panel.series}
-    for mark in panel.marks:
-        _mark(axes, mark, theme)
+    for m in panel.marks:
+        mark(axes, m, theme)
     measure(axes, "y", panel.ruler)
     return drawn
 
@@ -69,6 +70,10 @@ def series(axes: Axes, s: Series, theme: themes.Theme) -> Any:
     """The band, the curve with its marks, and the bars; returns the curve."""
     shade, paper = color(s.color, theme), themes.palette(theme).paper
     name = s.entry or f"_{s.label}"
+    if s.filled:
+        low = axes.get_ylim()[0] if axes.get_yscale() == "log" else max(axes.get_ylim()[0], 0.0)
+        heights = np.where(s.y > low, s.y - low, np.nan)
+        return axes.bar(s.x, heights, s.filled, low, color=shade, linewidth=0, label=name, zorder=2)
     if s.band is not None:
         axes.fill_between(s.x, *s.band, color=shade, alpha=0.2, linewidth=0, label=f"_{s.label}, band")
     for ends, upright in ((s.bars, True), (s.across, False)):
@@ -78,7 +83,7 @@ def series(axes: Axes, s: Series, theme: themes.Theme) -> Any:
     look: dict[str, Any] = {
         "color": shade,
         "linewidth": s.line,
-        "linestyle": "none" if not s.line else "--" if s.dashed else "-",
+        "linestyle": "none" if not s.line else ":" if s.dotted else "--" if s.dashed else "-",
     }
     look |= (
         {"path_effects": [Stroke(linewidth=s.line + 1.6, foreground="#ffffff"), Normal()]} if s.cased and s.line else {}
@@ -92,7 +97,8 @@ def series(axes: Axes, s: Series, theme: themes.Theme) -> Any:
     return curve
 
 
-def _mark(axes: Axes, mark: Mark, theme: themes.Theme) -> None:
+def mark(axes: Axes, mark: Mark, theme: themes.Theme) -> None:
+    """A thin line across the panel, and its word."""
     muted = themes.palette(theme).muted
     if not mark.upright:
         axes.axhline(mark.at, color=muted, linewidth=0.7, label=f"_{mark.word or 'zero'}", zorder=1)

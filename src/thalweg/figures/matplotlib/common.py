@@ -16,10 +16,13 @@ from matplotlib.figure import Figure
 
 from thalweg.figures import theme as themes
 from thalweg.figures.matplotlib import swarm
+from thalweg.figures.overlay import Marker
 from thalweg.figures.prepare import Layer, Map
 
 _LINE = 0.15  # inches that a line of small print takes
 _LETTERS = 15  # letters of small print on an inch
+_TITLE = 122  # letters of a title on an inch, times the points of its font
+_HEADING = 36  # letters above one of several panels
 _ROW, _KEY, _LETTER = 0.165, 0.57, 0.062  # inches of a legend: a row, a key with its gaps, a letter
 
 
@@ -44,7 +47,8 @@ def page(
     engine: Any = figure.get_layout_engine()
     engine.set(rect=(0, foot / full, 1, height / full), w_pad=0.06, h_pad=0.05)
     left = 0.1 / width
-    figure.text(left, 1 - 0.09 / full, title, va="top", fontsize=12, fontweight="bold")
+    letters = max(8.5, min(12.0, _TITLE * width / max(len(title), 1)))
+    figure.text(left, 1 - 0.09 / full, title, va="top", fontsize=letters, fontweight="bold")
     small: dict[str, Any] = {"fontsize": 7.5, "color": p.muted, "linespacing": 1.25}
     if above:
         figure.text(left, 1 - 0.32 / full, "\n".join(above), va="top", **small)
@@ -94,15 +98,21 @@ def map_page(shown: Map, width: float, height: float, theme: themes.Theme) -> tu
     return figure, [(layer, grid[divmod(k, columns)]) for k, layer in enumerate(layers)]
 
 
-def colorbar(figure: Figure, layer: Layer, bands: bool, **place: Any) -> None:
-    """A colour bar with the labelled iso-lines as ticks, in bands or continuous."""
+def heading(axes: Any, layer: Layer) -> None:
+    """What one of several panels shows, in lines that are no wider than the panel."""
+    axes.set_title("\n".join(textwrap.wrap(layer.title, _HEADING)), fontsize=9, loc="left")
+
+
+def colorbar(figure: Figure, layer: Layer, bands: bool, words: bool = True, **place: Any) -> None:
+    """A colour bar with the labelled iso-lines as ticks, in bands or continuous; `words` say what it shows."""
     colors = themes.colormap()
     shown = ScalarMappable(norm=Normalize(layer.scale.low, layer.scale.high), cmap=colors)
     edges: dict[str, Any] = {"boundaries": band_edges(layer)} if bands else {}
     inside = (layer.levels >= layer.scale.low) & (layer.levels <= layer.scale.high)
     bar = figure.colorbar(shown, ticks=layer.levels[inside], spacing="proportional", **edges, **place)
     bar.ax.set_yticklabels([t for t, ok in zip(layer.ticks, inside, strict=True) if ok])
-    bar.set_label(layer.title)
+    if words:
+        bar.set_label(layer.title)
     bar.outline.set_visible(False)
     bar.ax.tick_params(width=0.6, length=2.5)
 
@@ -112,6 +122,16 @@ def band_edges(layer: Layer) -> np.ndarray:
     ends = np.array([layer.scale.low, layer.scale.high])
     inner = layer.fine[(layer.fine > ends[0]) & (layer.fine < ends[1])]
     return np.concatenate([ends[:1], inner, ends[1:]])
+
+
+_SHAPES = {"model": "D", "point": "o", "optimum": "o", "bend": "s", "here": "o"}
+_SIZES = {"model": 5.5, "point": 5.5, "optimum": 6.5, "bend": 5.0, "here": 7.5}
+
+
+def place(m: Marker, p: themes.Palette) -> dict[str, Any]:
+    """The look of a labelled place."""
+    look = {"markerfacecolor": themes.place_color(m.kind, m.number), "markeredgecolor": p.ink, "markeredgewidth": 0.9}
+    return {"marker": _SHAPES[m.kind], "markersize": _SIZES[m.kind], "linestyle": "none", **look}
 
 
 def card_at(axes: Any, place: tuple[float, float], text: str, shift: tuple[float, float], p: themes.Palette) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -11,24 +12,35 @@ from matplotlib.patheffects import Normal, Stroke
 
 from thalweg.figures import theme as themes
 from thalweg.figures.matplotlib import swarm
-from thalweg.figures.matplotlib.common import band_edges, card_at, colorbar, map_page
+from thalweg.figures.matplotlib.common import band_edges, card_at, colorbar, heading, map_page, place
 from thalweg.figures.prepare import Layer, Map
+
+_LETTERS = 14  # of the words beside an axis, on an inch
 
 
 def draw(shown: Map, theme: themes.Theme) -> Figure:
     """The whole figure: one panel per quantity that is shown."""
-    ratio = np.ptp(shown.y.values) / np.ptp(shown.x.values) if shown.commensurate else 0.85
     single = len(shown.shown) == 1
-    width = 5.2 if single else 3.6
     with themes.matplotlib_style(theme):
-        figure, panels = map_page(shown, width, 0.5 + (width - 1.3) * float(np.clip(ratio, 0.3, 1.6)), theme)
+        figure, panels = map_page(shown, _wide(shown), 0.5 + _tall(shown), theme)
         for layer, place in panels:
             axes = figure.add_subplot(place)
             _panel(axes, shown, layer, theme)
             if not single:
-                axes.set_title(layer.label)
-            colorbar(figure, layer, bands=True, cax=axes.inset_axes((1.025, 0, 0.035, 1)))
+                heading(axes, layer)
+            colorbar(figure, layer, bands=True, words=single, cax=axes.inset_axes((1.025, 0, 0.035, 1)))
         return figure
+
+
+def _wide(shown: Map) -> float:
+    """Inches that a panel takes with its words."""
+    return 5.2 if len(shown.shown) == 1 else 3.6
+
+
+def _tall(shown: Map) -> float:
+    """Inches that a map is high."""
+    ratio = np.ptp(shown.y.values) / np.ptp(shown.x.values) if shown.commensurate else 0.85
+    return (_wide(shown) - 1.3) * float(np.clip(ratio, 0.3, 1.6))
 
 
 def _panel(axes: Axes, shown: Map, layer: Layer, theme: themes.Theme) -> None:
@@ -41,7 +53,8 @@ def _panel(axes: Axes, shown: Map, layer: Layer, theme: themes.Theme) -> None:
     _overlay(axes, layer, p)
     sides = (1.0, np.ptp(y) / np.ptp(x) if shown.commensurate else 0.85)
     swarm.on_map(axes, layer.extras, np.array([np.ptp(x), np.ptp(y)]) / sides, theme)
-    axes.set(xlabel=shown.x.label, ylabel=shown.y.label, xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    letters = int(max(_LETTERS * _tall(shown), 14))
+    axes.set(xlabel=shown.x.label, ylabel=textwrap.fill(shown.y.label, letters), xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     axes.spines.top.set_visible(True)
     if shown.commensurate:
         axes.set_aspect("equal")
@@ -77,10 +90,8 @@ def _overlay(axes: Axes, layer: Layer, p: themes.Palette) -> None:
         for k, word in ((0, "start"), (-1, track.end)):
             ends.append((track.x[k], track.y[k], f"{name}{word}", (14, 10)))
     for m in layer.markers:
-        face, shape = (p.model, "D") if m.kind == "model" else (p.casing, "o")
-        look: dict[str, Any] = {"markerfacecolor": face, "markeredgecolor": p.ink, "markeredgewidth": 0.9}
-        axes.plot([m.x], [m.y], shape, markersize=5.5, **look, zorder=6, label=f"_{m.label}", linestyle="none")
-        ends.append((m.x, m.y, m.label, (-14, -12) if m.kind == "model" else (12, -11)))
+        axes.plot([m.x], [m.y], **place(m, p), zorder=6, label=f"_{m.label}")
+        ends.append((m.x, m.y, m.label, (13 * m.side[0], 12 * m.side[1])))
     for card in ends:
         _card(axes, layer, p, card)
 

@@ -16,7 +16,7 @@ from mpl_toolkits.mplot3d import proj3d
 from thalweg.figures import camera
 from thalweg.figures import theme as themes
 from thalweg.figures.matplotlib import swarm
-from thalweg.figures.matplotlib.common import card_at, colorbar, map_page
+from thalweg.figures.matplotlib.common import card_at, colorbar, heading, map_page, place
 from thalweg.figures.overlay import Sheet
 from thalweg.figures.prepare import Layer, Map
 
@@ -27,26 +27,27 @@ _FLOOR, _HEIGHT, _ELEVATION = 0.42, 0.62, 29.0
 def draw(shown: Map, theme: themes.Theme) -> Figure:
     """The whole figure: one panel per quantity that is shown."""
     single = len(shown.shown) == 1
-    width, height = (5.6, 3.9) if single else (3.9, 3.2)
+    width, height = (5.6, 3.9) if single else (3.9, 3.3)
     with themes.matplotlib_style(theme):
         figure, panels = map_page(shown, width, height, theme)
         for layer, place in panels:
             axes: Any = figure.add_subplot(place, projection="3d", computed_zorder=False)
-            _panel(axes, shown, layer, theme)
+            _panel(axes, shown, layer, theme, seen=panels[0][0])
             if not single:
-                axes.set_title(layer.label)
-            colorbar(figure, layer, bands=False, ax=axes, shrink=0.62, pad=0.03, aspect=26, fraction=0.04)
+                heading(axes, layer)
+            colorbar(figure, layer, bands=False, words=single, ax=axes, shrink=0.62, pad=0.03, aspect=26, fraction=0.04)
         return figure
 
 
-def _panel(axes: Any, shown: Map, layer: Layer, theme: themes.Theme) -> None:
+def _panel(axes: Any, shown: Map, layer: Layer, theme: themes.Theme, seen: Layer) -> None:
+    """One quantity, from where `seen` is best seen: all panels from there."""
     p = themes.palette(theme)
     s = layer.scale
     span = s.high - s.low
     ground = s.low - _FLOOR * span
     sides = camera.sides(shown.x.values, shown.y.values, shown.commensurate, _HEIGHT)
     slope = np.tan(np.deg2rad(_ELEVATION)) * (1 + _FLOOR) / _HEIGHT
-    angle = camera.best(layer, slope)
+    angle = camera.best(seen, slope)
     view = (angle, slope)
     _floor(axes, shown, layer, ground)
     _relief(axes, layer, sides, angle)
@@ -73,18 +74,16 @@ def _places(axes: Any, layer: Layer, p: themes.Palette) -> None:
     for i, track in enumerate(layer.tracks):
         name = "" if len(layer.tracks) == 1 else f"{track.label}, "
         for k, shape, face in ((0, "o", p.casing), (-1, "s", themes.path_color(i))):
-            place = (track.x[k], track.y[k], track.z[k])
+            at = (track.x[k], track.y[k], track.z[k])
             look = {"markersize": 5, "markerfacecolor": face, "markeredgecolor": p.ink, "zorder": 6}
-            axes.plot(*([v] for v in place), shape, label=f"_{track.label}, {('start', 'end')[k]}", **look)
-            said.append((place, name + ("start", track.end)[k], (13, 12)))
+            axes.plot(*([v] for v in at), shape, label=f"_{track.label}, {('start', 'end')[k]}", **look)
+            said.append((at, name + ("start", track.end)[k], (13, 12)))
     for m in layer.markers:
-        face, shape = (p.model, "D") if m.kind == "model" else (p.casing, "o")
-        look = {"markersize": 5, "markerfacecolor": face, "markeredgecolor": p.ink, "zorder": 6}
-        axes.plot([m.x], [m.y], [m.z], shape, label=f"_{m.label}", **look)
-        said.append(((m.x, m.y, m.z), m.label, (-14, -14) if m.kind == "model" else (12, -12)))
-    for place, word, shift in said:
-        if np.isfinite(place).all():
-            x, y, _ = proj3d.proj_transform(*place, axes.get_proj())
+        axes.plot([m.x], [m.y], [m.z], label=f"_{m.label}", zorder=6, **place(m, p))
+        said.append(((m.x, m.y, m.z), m.label, (13 * m.side[0], 13 * m.side[1])))
+    for at, word, shift in said:
+        if np.isfinite(at).all():
+            x, y, _ = proj3d.proj_transform(*at, axes.get_proj())
             card_at(axes, (x, y), word, shift, p)
 
 
@@ -129,9 +128,10 @@ def _frame(
 ) -> None:
     s = layer.scale
     axes.set(xlim=shown.x.values[[0, -1]], ylim=shown.y.values[[0, -1]], zlim=(ground, s.high))
+    several = len(shown.shown) > 1  # then words below a panel are above another one
     axes.set(xlabel=shown.x.label, ylabel=shown.y.label)
     axes.set_zticks(layer.levels, layer.ticks)
-    axes.set_box_aspect([*sides[:2], _HEIGHT], zoom=1.06)
+    axes.set_box_aspect([*sides[:2], _HEIGHT], zoom=0.88 if several else 1.06)
     axes.view_init(elev=_ELEVATION, azim=float(np.rad2deg(angle)))
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_pane_color((0, 0, 0, 0))
@@ -139,7 +139,8 @@ def _frame(
         axis._axinfo["grid"].update(color=p.grid, linewidth=0.5)
         axis.set_tick_params(pad=0, labelsize=7)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.labelpad = -1
+        axis.labelpad = -3 if several else -1
+        axis.label.set_fontsize(7.0 if several else 9)
         axis.get_major_locator().set_params(nbins=5)
 
 

@@ -15,6 +15,7 @@ from thalweg.figures import theme as themes
 from thalweg.figures.extras import Extras
 from thalweg.figures.field import Arrows, outlines
 from thalweg.figures.marks import Mark
+from thalweg.figures.matplotlib import ways
 from thalweg.figures.overlay import Sheet
 from thalweg.figures.swarm import Bundle
 
@@ -37,6 +38,8 @@ def on_map(axes: Axes, extras: Extras, unit: np.ndarray, theme: themes.Theme) ->
         look: dict[str, Any] = {"markersize": 2.0 if bundle.many else 3.4, "zorder": 4.4}
         for places, kind in ((bundle.starts, "start"), (bundle.ends, "end"), (bundle.lost, "lost")):
             axes.plot(*places[:2], label=f"_{bundle.label}, {kind}", **look, **_dot(bundle, kind, theme))
+    for way in extras.ways:
+        ways.on_map(axes, way, theme)
     for mark in extras.marks:
         zorder = {"region": 3.2, "curve": 4.6 if extras.crowded else 3.4, "critical": 4.8}[mark.sort]
         axes.plot(*mark.places[:2], label=f"_{mark.label}", zorder=zorder, **marker(mark, p, 1.0))
@@ -56,6 +59,8 @@ def on_surface(
         for places, kind in ((bundle.starts, "start"), (bundle.ends, "end"), (bundle.lost, "lost")):
             seen = places[:, camera.visible(sheet, places, *view)]
             axes.plot(*seen, label=f"_{bundle.label}, {kind}", **look, **_dot(bundle, kind, theme))
+    for way in extras.ways:
+        ways.on_surface(axes, way, sheet, view, ground)
     for mark in extras.marks:
         seen = mark.places[:, camera.visible(sheet, mark.places, *view)]
         zorder = {"region": 4.2, "curve": 5.4 if extras.crowded else 4.4, "critical": 5.6}[mark.sort]
@@ -72,6 +77,7 @@ def handles(extras: Extras, theme: themes.Theme) -> list[Any]:
     made = [outcome_key(b.rank, b.label, theme) for b in extras.bundles]
     order = ("critical", "curve", "region")
     made += [key(mark, p) for mark in sorted(extras.marks, key=lambda m: order.index(m.sort))]
+    made += ways.keys(extras.ways, theme)
     if extras.arrows is not None:
         look = {"marker": r"$\rightarrow$", "markersize": 10, "color": p.text, **_QUIET}
         made.append(Line2D([], [], label=extras.arrows.label, **look))

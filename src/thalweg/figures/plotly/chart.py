@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from thalweg.figures import theme as themes
-from thalweg.figures.chart import Chart, Panel, Series, color, see_through
+from thalweg.figures.chart import Chart, Mark, Series, color, see_through
+from thalweg.figures.chart import foot as standing
 from thalweg.figures.plotly.common import Traces, extra_lines, figure, sentences, title, wrap
 from thalweg.figures.rulers import Ruler
 
@@ -33,7 +35,7 @@ def draw(shown: Chart, theme: themes.Theme) -> go.Figure:
         for s in panel.series:
             here = {"xaxis": f"x{n}", "yaxis": f"y{n}"}
             traces += series(s, shown.x, panel.ruler, theme, keyed=s in shown.keys, **here)
-        _mark(marks, panel, n, theme)
+        mark(marks, panel.marks, n, theme)
     layout |= {
         "title": title(shown.title, shown.subtitle, theme, WIDE),
         "height": int(250 + 130 * shares.sum() + (160 if count == 1 else 0)),
@@ -81,6 +83,8 @@ def _axes(shown: Chart, k: int, domain: tuple[float, float]) -> dict[str, Any]:
 def series(s: Series, x: Ruler, y: Ruler, theme: themes.Theme, *, keyed: bool, **where: str) -> Traces:
     """The band, the rim and the curve with its marks and bars."""
     shade = color(s.color, theme)
+    if s.filled:
+        return [_filled(s, x, y, shade, keyed) | where]
     base = {"type": "scatter", "x": _at(s.x, x), "y": _at(s.y, y), **where}
     mode = "+".join(["lines"] * bool(s.line) + ["markers"] * bool(s.symbol))
     curve = base | {
@@ -90,15 +94,27 @@ def series(s: Series, x: Ruler, y: Ruler, theme: themes.Theme, *, keyed: bool, *
         "connectgaps": False,
     }
     curve |= {"customdata": s.said, "hovertemplate": "%{customdata}<extra></extra>"}
-    curve |= (
-        {"line": {"color": shade, "width": 1.6 * s.line, "dash": "dash" if s.dashed else "solid"}} if s.line else {}
-    )
+    dash = "dot" if s.dotted else "dash" if s.dashed else "solid"
+    curve |= {"line": {"color": shade, "width": 1.6 * s.line, "dash": dash}} if s.line else {}
     curve |= {"marker": _marker(s, shade, theme)} if s.symbol else {}
     for ends, at, name, ruler in ((s.bars, s.y, "error_y", y), (s.across, s.x, "error_x", x)):
         curve |= {name: _bars(ends, at, ruler, shade)} if ends is not None else {}
     rim = {"mode": "lines", "name": f"{s.label}, casing", "hoverinfo": "skip", "showlegend": False}
     rims = [base | rim | {"line": {"color": "#ffffff", "width": 1.6 * s.line + 2.6}}] if s.cased and s.line else []
     return [*_band(s, x, y, shade, where), *rims, curve]
+
+
+def _filled(s: Series, x: Ruler, y: Ruler, shade: str, keyed: bool) -> dict[str, Any]:
+    """Bars, of a width in units of the abscissa, that plotly is not to move beside each other."""
+    low = standing(y)
+    tops = np.where(s.y > low, s.y, np.nan)
+    size = {"x": _at(s.x, x), "y": tops - low, "base": low, "width": s.filled, "offset": -s.filled / 2}
+    look = {
+        "name": s.entry if keyed else s.label,
+        "showlegend": keyed,
+        "marker": {"color": shade, "line": {"width": 0}},
+    }
+    return {"type": "bar", **size, **look, "customdata": s.said, "hovertemplate": "%{customdata}<extra></extra>"}
 
 
 def _marker(s: Series, shade: str, theme: themes.Theme) -> dict[str, Any]:
@@ -138,16 +154,16 @@ def _at(values: np.ndarray, ruler: Ruler) -> np.ndarray:
     return values if ruler.kind == "log" else ruler(values)
 
 
-def _mark(marks: dict[str, list[dict[str, Any]]], panel: Panel, n: str, theme: themes.Theme) -> None:
-    """Thin lines and their words."""
+def mark(to: dict[str, list[dict[str, Any]]], marks: Sequence[Mark], n: str, theme: themes.Theme) -> None:
+    """Add thin lines and their words to the shapes and annotations of axes number `n`."""
     muted = themes.palette(theme).muted
-    for mark in panel.marks:
-        line = {"color": muted, "width": 1.2, "dash": "dot" if mark.upright else "solid"}
-        place = {"x0": mark.at, "x1": mark.at, "y0": 0, "y1": 1, "xref": f"x{n}", "yref": f"y{n} domain"}
-        if not mark.upright:
-            place = {"x0": 0, "x1": 1, "y0": mark.at, "y1": mark.at, "xref": f"x{n} domain", "yref": f"y{n}"}
-        marks["shapes"].append({"type": "line", "name": mark.word or "zero", "layer": "below", "line": line, **place})
-        if mark.word:
-            at = {"xref": f"x{n}", "yref": f"y{n} domain", "x": mark.at, "y": 1, "xanchor": "left", "xshift": 4}
+    for m in marks:
+        line = {"color": muted, "width": 1.2, "dash": "dot" if m.upright else "solid"}
+        place = {"x0": m.at, "x1": m.at, "y0": 0, "y1": 1, "xref": f"x{n}", "yref": f"y{n} domain"}
+        if not m.upright:
+            place = {"x0": 0, "x1": 1, "y0": m.at, "y1": m.at, "xref": f"x{n} domain", "yref": f"y{n}"}
+        to["shapes"].append({"type": "line", "name": m.word or "zero", "layer": "below", "line": line, **place})
+        if m.word:
+            at = {"xref": f"x{n}", "yref": f"y{n} domain", "x": m.at, "y": 1, "xanchor": "left", "xshift": 4}
             look = {"yanchor": "top", "showarrow": False, "font": {"size": 12, "color": muted}}
-            marks["annotations"].append({**at, **look, "text": mark.word})
+            to["annotations"].append({**at, **look, "text": m.word})

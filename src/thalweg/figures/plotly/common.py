@@ -17,6 +17,7 @@ from thalweg.figures.prepare import Layer, Map
 
 _BARE: ContextVar[bool] = ContextVar("_BARE", default=False)
 Traces = list[dict[str, Any]]
+_TITLE = 2.0  # letters of a title on a pixel, times the pixels of its font
 DATA_KEYS = (
     "x",
     "y",
@@ -47,9 +48,11 @@ def title(words: str, facts: str, theme: themes.Theme, width: float = 1100) -> d
     """Title and subtitle, left-aligned with the panels; `width` in pixels is what a line of the subtitle may take."""
     muted = themes.palette(theme).muted
     sub = {"text": wrap(facts, width), "font": {"size": 13, "color": muted}} if facts else {}
+    size = {"font": {"size": max(15, int(_TITLE * width / len(words)))}} if len(words) * 21 > _TITLE * width else {}
     return {
         "text": f"<b>{words}</b>",
         "subtitle": sub,
+        **size,
         "x": 0,
         "xref": "paper",
         "yref": "container",

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from thalweg.figures import theme as themes
 from thalweg.figures.overlay import Track
-from thalweg.figures.plotly import marks, swarm
+from thalweg.figures.plotly import marks, swarm, ways
 from thalweg.figures.plotly.common import (
     Traces,
     bar_title,
@@ -26,6 +26,7 @@ from thalweg.figures.plotly.common import (
     title,
     wrap,
 )
+from thalweg.figures.plotly.paths import SHAPES, SIZES, cards
 from thalweg.figures.prepare import Layer, Map
 
 _SIDE, _PANEL = 580, 400  # pixels of the map's longer side, alone and as one of several
@@ -43,7 +44,7 @@ def _single(shown: Map, theme: themes.Theme) -> go.Figure:
     frame, tall = _frame(shown, theme, width)
     layout = {
         **frame,
-        **_axes(shown, theme, 1, (0.0, 1.0), (0.0, 1.0)),
+        **_axes(shown, theme, 1, (0.0, 1.0), (0.0, 1.0), height),
         "width": width + _LEFT + _RIGHT,
         "height": height + tall,
         "annotations": [note(first, theme, -62, width), bar_title(first), *_labels(first, 1, theme)],
@@ -73,7 +74,7 @@ def _panels(shown: Map, theme: themes.Theme) -> go.Figure:
         row, column = divmod(k, columns)
         left, top = column * (width + _ACROSS / across), 1 - row * (height + _DOWN / down)
         layer = shown.layers[name]
-        layout |= _axes(shown, theme, k + 1, (left, left + width), (top - height, top))
+        layout |= _axes(shown, theme, k + 1, (left, min(1.0, left + width)), (max(0.0, top - height), top), side[1])
         bar = {"x": left + width + 0.005, "y": top - height / 2, "len": height}
         traces += [t | {"showlegend": t["showlegend"] and not k} for t in _traces(shown, layer, theme, k + 1, **bar)]
         notes.append(_panel_title(layer, k + 1))
@@ -120,14 +121,15 @@ def _panel_title(layer: Layer, panel: int) -> dict[str, Any]:
 
 
 def _axes(
-    shown: Map, theme: themes.Theme, panel: int, x: tuple[float, float], y: tuple[float, float]
+    shown: Map, theme: themes.Theme, panel: int, x: tuple[float, float], y: tuple[float, float], height: float
 ) -> dict[str, Any]:
     n = "" if panel == 1 else str(panel)
     frame = {"showgrid": False, "constrain": "domain", "ticks": "outside", "mirror": True}
     equal = {"scaleanchor": _id("x", panel), "scaleratio": 1} if shown.commensurate else {}
     ends = [[float(a.values[0]), float(a.values[-1])] for a in (shown.x, shown.y)]
     across = {"title": {"text": shown.x.label}, "range": ends[0], "domain": list(x), "anchor": _id("y", panel)}
-    up = {"title": {"text": shown.y.label}, "range": ends[1], "domain": list(y), "anchor": _id("x", panel)}
+    words = wrap(shown.y.label, max(0.8 * height, 90))
+    up = {"title": {"text": words}, "range": ends[1], "domain": list(y), "anchor": _id("x", panel)}
     return {
         f"xaxis{n}": {**frame, **across},
         f"yaxis{n}": {**frame, **up, **equal},
@@ -162,6 +164,8 @@ def _extras(shown: Map, layer: Layer, theme: themes.Theme) -> Traces:
             traces += marks.on_map(mark, spans, theme)
     for i, bundle in enumerate(on_it.bundles):
         traces += swarm.on_map(bundle, i, spans, theme)
+    for way in on_it.ways:
+        traces += ways.on_map(way, theme)
     for mark in on_it.marks:
         if mark.sort not in behind:
             traces += marks.on_map(mark, spans, theme)
@@ -255,7 +259,6 @@ def _track(track: Track, color: str, p: themes.Palette) -> list[dict[str, Any]]:
 
 
 def _places(layer: Layer, p: themes.Palette) -> dict[str, Any]:
-    kinds = [m.kind == "model" for m in layer.markers]
     return {
         "type": "scatter",
         "mode": "markers",
@@ -266,17 +269,15 @@ def _places(layer: Layer, p: themes.Palette) -> dict[str, Any]:
         "hovertemplate": "%{text}<extra></extra>",
         "marker": {
             "opacity": 1,
-            "size": [13 if k else 10 for k in kinds],
-            "symbol": ["diamond" if k else "circle" for k in kinds],
-            "color": [p.model if k else p.casing for k in kinds],
+            "size": [SIZES[m.kind] + (m.kind == "model") for m in layer.markers],
+            "symbol": [SHAPES[m.kind] for m in layer.markers],
+            "color": [themes.place_color(m.kind, m.number) for m in layer.markers],
             "line": {"color": p.ink, "width": 1.5},
         },
     }
 
 
 def _labels(layer: Layer, panel: int, theme: themes.Theme) -> list[dict[str, Any]]:
-    from thalweg.figures.plotly.paths import cards
-
     ids = {"xref": _id("x", panel), "yref": _id("y", panel)}
     made = []
     for card in cards(layer.tracks, layer.markers, themes.palette(theme)):

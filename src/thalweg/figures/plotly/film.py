@@ -123,7 +123,7 @@ def _layout(layout: dict[str, Any]) -> Flat:
 def _flat(tree: Any, path: Path) -> Flat:
     if isinstance(tree, dict):
         return {p: v for key, value in tree.items() for p, v in _flat(value, (*path, key)).items()}
-    if path and path[-1] in _LISTED:
+    if len(path) == 1 and path[0] in _LISTED:  # plotly replaces the lists within a scene as wholes
         return {p: v for key, value in enumerate(tree) for p, v in _flat(value, (*path, key)).items()}
     return {path: tree}
 
@@ -219,6 +219,7 @@ def _controls(figure: go.Figure, film: Film, theme: themes.Theme) -> None:
     steps = [
         {"label": record.word(step), "method": "animate", "args": [[str(k)], now]} for k, step in enumerate(film.steps)
     ]
+    prefix = "step " if film.unit == "step" else f"{film.unit} = "
     handle = {"bgcolor": p.muted, "activebgcolor": p.button, "bordercolor": p.muted, "tickcolor": p.muted}
     slider = {
         **place,
@@ -226,7 +227,12 @@ def _controls(figure: go.Figure, film: Film, theme: themes.Theme) -> None:
         "len": 1.0,
         "active": 0,
         "pad": {"t": foot, "l": _BUTTONS, "r": 8, "b": 0},
-        "currentvalue": {"prefix": "step ", "xanchor": "left", "font": {"size": 13, "color": p.text}, "offset": 4},
+        "currentvalue": {
+            "prefix": prefix,
+            "xanchor": "left",
+            "font": {"size": 13, "color": p.text},
+            "offset": 4,
+        },
         "font": {"size": 11, "color": p.muted},
         "transition": {"duration": 0},
         "ticklen": 4,

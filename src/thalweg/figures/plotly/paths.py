@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.figures import theme as themes
 from thalweg.figures.overlay import Marker, Track
 from thalweg.figures.theme import Palette
 
 _RADIUS = 0.008  # of a tube, in scene units
 _SIDES = 7  # corners of its cross-section
+SHAPES = {"model": "diamond", "point": "circle", "optimum": "circle", "bend": "square", "here": "circle"}
+SIZES = {"model": 12.0, "point": 10.0, "optimum": 13.0, "bend": 10.0, "here": 15.0}
+_IN_SPACE = {"model": 6.0, "point": 5.0, "optimum": 9.0, "bend": 7.0, "here": 11.0}
 _FEW = 80  # steps up to which each is a bead
 
 
@@ -114,9 +118,9 @@ def marker_trace(markers: Sequence[Marker], box: Box, p: Palette) -> dict[str, A
         "text": [m.text for m in markers],
         "hovertemplate": "%{text}<extra></extra>",
         "marker": {
-            "size": [6.0 if m.kind == "model" else 5.0 for m in markers],
-            "symbol": ["diamond" if m.kind == "model" else "circle" for m in markers],
-            "color": [p.model if m.kind == "model" else p.casing for m in markers],
+            "size": [_IN_SPACE[m.kind] for m in markers],
+            "symbol": [SHAPES[m.kind] for m in markers],
+            "color": [themes.place_color(m.kind, m.number) for m in markers],
             "opacity": 1.0,
             "line": {"color": p.ink, "width": 2},
         },
@@ -130,7 +134,9 @@ def cards(tracks: Sequence[Track], markers: Sequence[Marker], p: Palette) -> lis
         name = "" if len(tracks) == 1 else f"{track.label}, "
         said.append((track.x[0], track.y[0], track.z[0], f"{name}start", (-34, -26)))
         said.append((track.x[-1], track.y[-1], track.z[-1], f"{name}{track.end}", (34, -26)))
-    said += [(m.x, m.y, m.z, m.label, (-38, 26) if m.kind == "model" else (30, 26)) for m in markers]
+    for m in markers:
+        away = 38 if m.kind == "model" else 30
+        said.append((m.x, m.y, m.z, m.label, (away * m.side[0], -26 * m.side[1])))
     look = {
         "showarrow": True,
         "arrowhead": 0,

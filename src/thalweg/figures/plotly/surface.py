@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from thalweg.figures import camera
 from thalweg.figures import theme as themes
-from thalweg.figures.plotly import marks, swarm
+from thalweg.figures.plotly import marks, swarm, ways
 from thalweg.figures.plotly.common import (
     Traces,
     bar_title,
@@ -38,7 +38,12 @@ _EYE = (1.5, 0.84)  # distance of the eye from the vertical axis, and its height
 
 
 def draw(shown: Map, theme: themes.Theme) -> go.Figure:
-    """The whole figure."""
+    """The whole figure: one scene with controls, or one for each quantity."""
+    if shown.panels and len(shown.shown) > 1:
+        from thalweg.figures.plotly.scenes import draw as draw_scenes
+
+        return draw_scenes(shown, theme)
+    states = [*shown.layers.values(), *shown.others.values()]
     first = shown.layers[shown.shown[0]]
     key, tall = legend(first.extras.legend, 1000)
     layout = {
@@ -47,10 +52,10 @@ def draw(shown: Map, theme: themes.Theme) -> go.Figure:
         "margin": {"l": 16, "r": 112, "t": 84 + extra_lines(shown.subtitle, 1100), "b": 34 + tall},
         "height": 760 + tall,
         **key,
-        "scene": _scene(shown, first, theme),
+        "scene": scene(shown, first, theme, seen=first),
         "updatemenus": controls(
             shown,
-            lambda layer: _traces(shown, layer, theme),
+            lambda layer: surface_traces(shown, layer, theme, states),
             lambda layer: {
                 "annotations[0].text": note_text(layer),
                 "annotations[1].text": layer.title,
@@ -60,7 +65,7 @@ def draw(shown: Map, theme: themes.Theme) -> go.Figure:
             theme,
         ),
     }
-    return figure(_traces(shown, first, theme), layout, theme)
+    return figure(surface_traces(shown, first, theme, states), layout, theme)
 
 
 def box(shown: Map, layer: Layer) -> Box:
@@ -74,11 +79,11 @@ def floor(layer: Layer) -> float:
     return layer.scale.low - _FLOOR * (layer.scale.high - layer.scale.low)
 
 
-def _traces(shown: Map, layer: Layer, theme: themes.Theme) -> Traces:
+def surface_traces(shown: Map, layer: Layer, theme: themes.Theme, states: list[Layer], **bar: float) -> Traces:
+    """Everything in a scene; each of the `states` that it can be in has its own lines on the floor."""
     p = themes.palette(theme)
     sides = box(shown, layer)
-    states = [*shown.layers.values(), *shown.others.values()]
-    traces = [_surface(shown, layer), _floor(shown, layer), *(_floor_lines(s, s is layer) for s in states)]
+    traces = [_surface(shown, layer, bar), _floor(shown, layer), *(_floor_lines(s, s is layer) for s in states)]
     for i, track in enumerate(layer.tracks):
         traces += path_traces(track, sides, floor(layer), themes.path_color(i), p)
     traces += _extras(layer, sides, theme)
@@ -92,6 +97,8 @@ def _extras(layer: Layer, sides: Box, theme: themes.Theme) -> Traces:
     traces: Traces = []
     for i, bundle in enumerate(on_it.bundles):
         traces += swarm.in_space(bundle, i, sides, ground, theme)
+    for way in on_it.ways:
+        traces += ways.in_space(way, sides, ground, theme)
     for mark in on_it.marks:
         traces += marks.in_space(mark, sides, ground, theme)
     if on_it.arrows is not None:
@@ -99,7 +106,7 @@ def _extras(layer: Layer, sides: Box, theme: themes.Theme) -> Traces:
     return traces
 
 
-def _surface(shown: Map, layer: Layer) -> dict[str, Any]:
+def _surface(shown: Map, layer: Layer, bar: dict[str, float]) -> dict[str, Any]:
     s = layer.scale
     step = float(layer.levels[1] - layer.levels[0]) / 2 if layer.levels.size > 1 else s.high - s.low
     start = float(np.ceil(s.low / step) * step)
@@ -122,7 +129,7 @@ def _surface(shown: Map, layer: Layer) -> dict[str, Any]:
             "y": {"highlight": False},
             "z": {**lines, "color": "rgba(255,255,255,0.5)"},
         },
-        "colorbar": colorbar(layer, len=0.62, x=1.0, y=0.5),
+        "colorbar": colorbar(layer, **({"len": 0.62, "x": 1.0, "y": 0.5} | bar)),
     }
 
 
@@ -167,7 +174,8 @@ def _floor_lines(layer: Layer, visible: bool) -> dict[str, Any]:
     }
 
 
-def _scene(shown: Map, layer: Layer, theme: themes.Theme) -> dict[str, Any]:
+def scene(shown: Map, layer: Layer, theme: themes.Theme, seen: Layer) -> dict[str, Any]:
+    """Axes, proportions and words of a scene, looked at from where `seen` is seen best."""
     sides = box(shown, layer)
     return {
         "xaxis": {
@@ -185,7 +193,7 @@ def _scene(shown: Map, layer: Layer, theme: themes.Theme) -> dict[str, Any]:
         "zaxis": _zaxis(layer),
         "aspectmode": "manual",
         "aspectratio": {"x": sides.sides[0], "y": sides.sides[1], "z": _HEIGHT},
-        "camera": _camera(layer),
+        "camera": _camera(seen),
         "annotations": labels(layer.tracks, layer.markers, themes.palette(theme)),
     }
 

@@ -10,9 +10,9 @@ from torch import nn
 from thalweg.problem import ModuleProblem
 from thalweg.subspaces.permutations.labels import Part
 from thalweg.subspaces.permutations.rules import RULES
-from thalweg.subspaces.permutations.spec import Axis, PermutationSpec
+from thalweg.subspaces.permutations.spec import Axis, PermutationSpec, still
 from thalweg.subspaces.permutations.trace import Trace, Unknown
-from thalweg.subspaces.permutations.verify import Forward, forward_of, verify
+from thalweg.subspaces.permutations.verify import Forward, forward_of, on_noise, verify
 from thalweg.weights import Layout
 
 
@@ -44,13 +44,15 @@ def permutation_spec(
     Raises
     ------
     ValueError
-        Naming the module and the operation that is not known.
+        Naming the module and the operation that is not known; outputs in which no tensor is found, or which do not
+        depend on the weights.
 
     Notes
     -----
     The result is checked: random weights are permuted at random, and the outputs must stay (in double precision,
-    but for more than 2^24 weights). Cost: three forward passes over the examples (ten where a group has four units or
-    fewer), and four copies of the network.
+    but for more than 2^24 weights), on the examples and, if the network takes them, on normal numbers of their shape.
+    Cost: seven forward passes over the examples (21 where a group has four units or fewer), and four copies of the
+    network.
 
     Examples
     --------
@@ -66,17 +68,18 @@ def permutation_spec(
         if example_inputs is not None:
             raise TypeError("A problem brings its own inputs; leave out `example_inputs`.")
         network, forward = model.rehearsal(most=3)
+        forwards = [forward]
     elif isinstance(model, nn.Module):
         if example_inputs is None:
             raise TypeError("Pass `example_inputs`, on which the model can be run: a tensor, or a tuple of arguments.")
-        network, forward = copy.deepcopy(model), forward_of(example_inputs)
+        network, forwards = copy.deepcopy(model), [forward_of(example_inputs), on_noise(example_inputs)]
     else:
         raise TypeError(
             f"`model` is a {type(model).__name__}; permutations are those of the units of a network, so it has to be "
             "an nn.Module or a ModuleProblem."
         )
-    spec = _traced(network.eval(), forward, unknown)
-    verify(spec, network, forward, "What was found by tracing")
+    spec = _traced(network.eval(), forwards[0], unknown)
+    verify(spec, network, forwards, "What was found by tracing")
     return spec
 
 
@@ -95,6 +98,7 @@ def _traced(model: nn.Module, forward: Forward, unknown: Unknown) -> Permutation
             if name in held
         },
         layout,
+        **still(model, layout),
     )
 
 

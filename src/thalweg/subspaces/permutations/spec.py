@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,10 @@ class PermutationSpec:
         block)`, with `block` neighbouring entries for each unit; the group is None where entries stay.
     layout
         Where the trainable parameters lie in `theta`.
+    frozen
+        Parameters that are not trained: two networks that are to be aligned share them.
+    tied
+        Further names of tied trainable parameters, with the name that they have in `layout`.
 
     Examples
     --------
@@ -48,6 +52,8 @@ class PermutationSpec:
 
     axes: Mapping[str, tuple[Axis, ...]]
     layout: Layout
+    frozen: frozenset[str] = frozenset()
+    tied: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def declare(
@@ -71,21 +77,24 @@ class PermutationSpec:
             end to end, a tuple of their names, with numbers for entries in between that stay.
         example_inputs
             A tensor, or a tuple of arguments. If given, the network is run with random weights, permuted at random,
-            and the specification refused if that changes the outputs.
+            and the specification refused if that changes the outputs: on these examples and, if the network takes
+            them, on normal numbers of their shape.
         sizes
             How many units a group has; by default as many as the shortest axis that it has to itself.
 
         Raises
         ------
         ValueError
-            Names or numbers of axes that are not the model's, sizes that do not fit, or outputs that change.
+            Names or numbers of axes that are not the model's, sizes that do not fit, outputs that change, or that do
+            not depend on the weights.
         """
         from thalweg.subspaces.permutations.declared import axes_of
-        from thalweg.subspaces.permutations.verify import forward_of, verify
+        from thalweg.subspaces.permutations.verify import forward_of, on_noise, verify
 
-        spec = cls(axes_of(model.state_dict(), groups, sizes or {}), Layout.of(model))
+        layout = Layout.of(model)
+        spec = cls(axes_of(model.state_dict(), groups, sizes or {}), layout, **still(model, layout))
         if example_inputs is not None:
-            verify(spec, model, forward_of(example_inputs), "The declared specification")
+            verify(spec, model, [forward_of(example_inputs), on_noise(example_inputs)], "The declared specification")
         return spec
 
     @property
@@ -179,6 +188,17 @@ class PermutationSpec:
                     f"The permutation of {group!r} has to hold each number from 0 to {sizes[group] - 1} once."
                 )
         return found
+
+
+def still(model: nn.Module, layout: Layout) -> dict[str, Any]:
+    """Names of frozen parameters, and of tied ones."""
+    first = dict(model.named_parameters())
+    moved = {id(first[block.name]): block.name for block in layout.blocks}
+    every = dict(model.named_parameters(remove_duplicate=False))
+    return {
+        "frozen": frozenset(name for name, parameter in every.items() if id(parameter) not in moved),
+        "tied": {name: moved[id(p)] for name, p in every.items() if id(p) in moved and moved[id(p)] != name},
+    }
 
 
 def entries(axis: Sequence[Part[str]], permutations: Permutations) -> np.ndarray | None:

@@ -118,7 +118,14 @@ class Trace(TorchFunctionMode):
         """Watch one forward pass; what the network returns, and what it did not use, stays where it is."""
         with self._named(), torch.compiler.set_stance("force_eager"), torch.enable_grad(), self:
             returned = forward(self._model)
-        for tensor in tensors(returned):
+        outputs = list(outputs_of(returned))
+        if not outputs:
+            kind = type(self._model).__name__
+            raise ValueError(
+                f"No tensor was found in what `{kind}.forward` returns, a {type(returned).__name__}, so that nothing "
+                "would hold its outputs where they are. Let it return tensors, in lists, dicts or dataclasses."
+            )
+        for tensor in outputs:
             self.freeze(tensor)
         for tensor in self._own:
             if id(tensor) not in self._used:
@@ -140,7 +147,7 @@ class Trace(TorchFunctionMode):
         def leave(module: nn.Module, _: Any, outputs: Any) -> None:
             self._inside.pop()
             if module is self._model:
-                for tensor in tensors(outputs):
+                for tensor in outputs_of(outputs):
                     self.freeze(tensor)
 
         for name, module in self._model.named_modules():
@@ -163,6 +170,33 @@ def tensors(*trees: Any) -> Iterator[Tensor]:
             yield from tensors(*tree)
         elif isinstance(tree, Mapping):
             yield from tensors(*tree.values())
+
+
+def outputs_of(returned: Any) -> Iterator[Tensor]:
+    """All tensors that a network returns, also as attributes of objects of its own (dataclasses, namespaces)."""
+    seen: set[int] = set()
+
+    def within(value: Any) -> Iterator[Tensor]:
+        if isinstance(value, Tensor):
+            yield value
+        elif id(value) not in seen and not isinstance(value, (nn.Module, type)):
+            seen.add(id(value))
+            for part in _parts(value):
+                yield from within(part)
+
+    yield from within(returned)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        yield from value.values()
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        yield from value
+    yield from getattr(value, "__dict__", {}).values()
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            yield getattr(value, name, None)
 
 
 def _is_frozen(tensor: Tensor) -> bool:
