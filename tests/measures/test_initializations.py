@@ -14,7 +14,6 @@ from tests.problem.naive import D, cut, examples, gradient, mlp, regression
 from thalweg.landscapes import sines
 from thalweg.measures.activations import activations
 from thalweg.measures.pupils import Draws
-from thalweg.measures.singular import jacobian
 
 
 def relu_net(sizes=(1, 20, 20, 1), dtype=D):
@@ -165,7 +164,7 @@ def test_a_jacobian_of_several_outputs_has_a_row_for_each():
     torch.manual_seed(0)
     model, x = mlp([4, 3, 2]), torch.randn(5, 4, dtype=D)
     problem = tw.ModuleProblem(model, (x, torch.zeros(5, 2, dtype=D)), loss=F.mse_loss)
-    rows = jacobian(problem, x)
+    rows = problem.jacobian(inputs=x)
     assert rows.shape == (10, problem.num_weights)
     slopes = torch.autograd.grad(model(x[1:2])[0, 1], list(model.parameters()))
     torch.testing.assert_close(rows[3], torch.cat([s.flatten() for s in slopes]))
@@ -186,7 +185,7 @@ def test_a_jacobian_that_cannot_be_batched_is_found_example_by_example():
     x = torch.randn(5, 4, dtype=D, generator=torch.Generator().manual_seed(0))
     problem = tw.ModuleProblem(Choosy(), (x, torch.zeros(5, 2, dtype=D)), loss=F.mse_loss)
     plain = tw.ModuleProblem(nn.Sequential(nn.Linear(4, 2)).double(), (x, torch.zeros(5, 2, dtype=D)), loss=F.mse_loss)
-    torch.testing.assert_close(jacobian(problem, x), jacobian(plain, x))
+    torch.testing.assert_close(problem.jacobian(inputs=x), plain.jacobian(inputs=x))
 
 
 def test_attention_and_recurrent_layers_have_statistics_too():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -28,7 +29,7 @@ def recording() -> bool:
     return _recording.get()
 
 
-class Watcher:
+class Watcher(ABC):
     """Records a model at the start, after the steps that are due, and at the end; `_record` says what.
 
     Parameters
@@ -179,9 +180,9 @@ class Watcher:
         """Learning rate of the first such group."""
         return float(self._settings[0]["lr"])
 
+    @abstractmethod
     def _record(self) -> Mapping[str, float]:
         """Write what is to be known of this step; its numbers."""
-        raise NotImplementedError
 
     def _refuse_existing(self) -> None:
         refuse_nested(self.study, self.name)

@@ -8,6 +8,7 @@ cost nothing that grows with the number of weights.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +24,7 @@ _HALVINGS = 50
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
-class Curve:
+class Curve(ABC):
     """A curve in weight space, `t` from 0 to 1; goes on beyond both ends.
 
     Its control points are not to be written to: what is known of its geometry is kept.
@@ -34,13 +35,13 @@ class Curve:
     b: Tensor
     nodes: Tensor
 
+    @abstractmethod
     def weights(self, t: Any) -> Tensor:
         """Coefficients of the control points, `(...) -> (..., num_nodes)`, float64, differentiable; their sum is 1."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _slopes(self, t: Any) -> Tensor:
         """Coefficients of the differences of control points in the tangent, `(...) -> (..., num_nodes - 1)`."""
-        raise NotImplementedError
 
     @property
     def dims(self) -> tuple[str, ...]:

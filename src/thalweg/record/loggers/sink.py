@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from types import ModuleType, TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -32,7 +33,7 @@ class MetricSink(Protocol):
         """Nothing more comes. What the sink began it ends; a run or writer that was given stays open."""
 
 
-class Closing:
+class Closing(ABC):
     """Closes a sink at the end of a `with` block."""
 
     def __enter__(self) -> Self:
@@ -43,9 +44,9 @@ class Closing:
     ) -> None:
         self.close()
 
+    @abstractmethod
     def close(self) -> None:
-        """To be overridden."""
-        raise NotImplementedError
+        """Nothing more comes."""
 
 
 class Loggers:
