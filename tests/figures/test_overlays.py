@@ -294,7 +294,7 @@ def test_676_descents_of_100_steps_stay_small():
 def test_the_camera_looks_where_most_of_the_surface_is_seen():
     shown, _ = prepared(descent=descents.circle())
     layer = shown.layers["loss"]
-    angle = camera.best(layer, slope=1.28)
+    angle = camera.best([layer], slope=1.28)
     x, y = (c.ravel() for c in np.meshgrid(descents.GRID[::3], descents.GRID[::3]))
     ground = np.array([x, y, descents.loss(np.column_stack([x, y]))])
     seen = {a: camera.visible(layer.sheet, ground, a, 1.28).mean() for a in np.deg2rad([-47.0, -133.0, 137.0, 43.0])}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from thalweg.figures.overlay import Sheet
@@ -12,24 +14,18 @@ _MARKED, _SURFACE, _DEPTH = 2.0, 2.0, 1.0  # weights of seeing what is marked, t
 _COARSE = 24  # places along each side of the surface that are asked whether they can be seen
 
 
-def best(layer: Layer, slope: float) -> float:
+def best(layers: Sequence[Layer], slope: float) -> float:
     """The best of four directions to look from, as the angle around the vertical in radians from the x-axis.
 
     Parameters
     ----------
-    layer
-        Its `sights` should be seen.
+    layers
+        What is looked at: one quantity, or several panels seen from the same side. Their `sights` should be seen.
     slope
         How steeply the view falls: height over distance, with the sides and the height of the surface as units.
     """
-    sheet = layer.sheet
-    x, y = (np.linspace(g[0], g[-1], _COARSE) for g in (sheet.x, sheet.y))
-    ground = sheet.lift(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).T)
-    seen = [
-        _MARKED * _share(sheet, layer.sights, a, slope) + _SURFACE * _share(sheet, ground, a, slope) for a in _AZIMUTHS
-    ]
-    depth = [_DEPTH * _depth(sheet, a) for a in _AZIMUTHS]
-    return float(_AZIMUTHS[int(np.argmax(np.round(np.add(seen, depth), 3)))])
+    worth = np.mean([[_worth(layer, angle, slope) for angle in _AZIMUTHS] for layer in layers], axis=0)
+    return float(_AZIMUTHS[int(np.argmax(np.round(worth, 3)))])
 
 
 def sides(x: np.ndarray, y: np.ndarray, commensurate: bool, height: float) -> np.ndarray:
@@ -64,6 +60,15 @@ def visible(sheet: Sheet, places: np.ndarray, angle: float, slope: float) -> np.
     sight = z + (walk * slope + 0.004) * spans[2]
     ground = sheet.height(at_x.ravel(), at_y.ravel()).reshape(at_x.shape)
     return np.isfinite(z) & ~np.any(np.nan_to_num(ground, nan=-np.inf) > sight, axis=0)
+
+
+def _worth(layer: Layer, angle: float, slope: float) -> float:
+    """How much of a surface and of what is marked on it can be seen, and whether its hills stand at the back."""
+    sheet = layer.sheet
+    x, y = (np.linspace(g[0], g[-1], _COARSE) for g in (sheet.x, sheet.y))
+    ground = sheet.lift(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).T)
+    marked, surface = (_share(sheet, places, angle, slope) for places in (layer.sights, ground))
+    return _MARKED * marked + _SURFACE * surface + _DEPTH * _depth(sheet, angle)
 
 
 def _depth(sheet: Sheet, angle: float) -> float:

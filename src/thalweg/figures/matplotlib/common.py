@@ -22,6 +22,7 @@ from thalweg.figures.prepare import Layer, Map
 _LINE = 0.15  # inches that a line of small print takes
 _LETTERS = 15  # letters of small print on an inch
 _TITLE = 122  # letters of a title on an inch, times the points of its font
+_BETWEEN = 0.2  # inches between rows of panels
 _HEADING = 36  # letters above one of several panels
 _ROW, _KEY, _LETTER = 0.165, 0.57, 0.062  # inches of a legend: a row, a key with its gaps, a letter
 
@@ -91,10 +92,14 @@ def map_page(shown: Map, width: float, height: float, theme: themes.Theme) -> tu
     rows = -(-len(layers) // columns)
     text = ". ".join(notes) + "." * bool(notes)
     entries = layers[0].extras.legend
-    figure = page(shown.title, shown.subtitle, text, (columns * width, rows * height), theme, entries)
+    size = columns * width, rows * height + _BETWEEN * (rows - 1)
+    figure = page(shown.title, shown.subtitle, text, size, theme, entries)
     handles = swarm.handles(layers[0].extras, theme)
     legend(figure, handles, small_print(text, columns * width))
     grid = figure.add_gridspec(rows, columns)
+    if rows > 1:  # the heading of a row is not to touch the axis above it
+        engine: Any = figure.get_layout_engine()
+        engine.set(hspace=_BETWEEN / height)
     return figure, [(layer, grid[divmod(k, columns)]) for k, layer in enumerate(layers)]
 
 

@@ -6,6 +6,7 @@ Matplotlib has no depth buffer and would draw lines through hills. So what a hil
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,15 +33,15 @@ def draw(shown: Map, theme: themes.Theme) -> Figure:
         figure, panels = map_page(shown, width, height, theme)
         for layer, place in panels:
             axes: Any = figure.add_subplot(place, projection="3d", computed_zorder=False)
-            _panel(axes, shown, layer, theme, seen=panels[0][0])
+            _panel(axes, shown, layer, theme, seen=[layer for layer, _ in panels])
             if not single:
                 heading(axes, layer)
             colorbar(figure, layer, bands=False, words=single, ax=axes, shrink=0.62, pad=0.03, aspect=26, fraction=0.04)
         return figure
 
 
-def _panel(axes: Any, shown: Map, layer: Layer, theme: themes.Theme, seen: Layer) -> None:
-    """One quantity, from where `seen` is best seen: all panels from there."""
+def _panel(axes: Any, shown: Map, layer: Layer, theme: themes.Theme, seen: Sequence[Layer]) -> None:
+    """One quantity, from where all of `seen` are seen best."""
     p = themes.palette(theme)
     s = layer.scale
     span = s.high - s.low

@@ -36,7 +36,7 @@ def draw(shown: Map, theme: themes.Theme) -> go.Figure:
         width, height = 1 / columns, 1 / rows
         mine = "scene" if k == 0 else f"scene{k + 1}"
         domain = {"x": [left, left + width - _BAR], "y": [top - 0.97 * height, top - 0.03 * height]}
-        layout[mine] = _smaller(scene(shown, layer, theme, seen=shown.layers[names[0]])) | {"domain": domain}
+        layout[mine] = _smaller(scene(shown, layer, theme, seen=[shown.layers[n] for n in names])) | {"domain": domain}
         bar = {"x": left + width - _BAR, "y": top - height / 2, "len": 0.62 * height}
         drawn = surface_traces(shown, layer, theme, [layer], **bar)
         traces += [trace | {"scene": mine, "showlegend": trace["showlegend"] and k == 0} for trace in drawn]

@@ -6,6 +6,7 @@ the values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def draw(shown: Map, theme: themes.Theme) -> go.Figure:
         "margin": {"l": 16, "r": 112, "t": 84 + extra_lines(shown.subtitle, 1100), "b": 34 + tall},
         "height": 760 + tall,
         **key,
-        "scene": scene(shown, first, theme, seen=first),
+        "scene": scene(shown, first, theme, seen=[first]),
         "updatemenus": controls(
             shown,
             lambda layer: surface_traces(shown, layer, theme, states),
@@ -174,8 +175,8 @@ def _floor_lines(layer: Layer, visible: bool) -> dict[str, Any]:
     }
 
 
-def scene(shown: Map, layer: Layer, theme: themes.Theme, seen: Layer) -> dict[str, Any]:
-    """Axes, proportions and words of a scene, looked at from where `seen` is seen best."""
+def scene(shown: Map, layer: Layer, theme: themes.Theme, seen: Sequence[Layer]) -> dict[str, Any]:
+    """Axes, proportions and words of a scene, looked at from where all of `seen` are seen best."""
     sides = box(shown, layer)
     return {
         "xaxis": {
@@ -198,9 +199,9 @@ def scene(shown: Map, layer: Layer, theme: themes.Theme, seen: Layer) -> dict[st
     }
 
 
-def _camera(layer: Layer) -> dict[str, Any]:
+def _camera(layers: Sequence[Layer]) -> dict[str, Any]:
     away, up = _EYE
-    angle = camera.best(layer, slope=up / away * (1 + _FLOOR) / _HEIGHT)
+    angle = camera.best(layers, slope=up / away * (1 + _FLOOR) / _HEIGHT)
     eye = {"x": away * np.cos(angle), "y": away * np.sin(angle), "z": up}
     return {"eye": eye, "center": {"x": 0.0, "y": 0.0, "z": -0.13}}
 
