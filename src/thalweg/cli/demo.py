@@ -30,7 +30,7 @@ def demo(
     """Train a small network on real digits, measure its loss surface and its path, write a report.
 
     With `--landscape NAME`: the surface and the gradient of a function of two weights, its critical points, and
-    descents from everywhere; `--lr` and `--steps` change the pace of plain gradient descent. Takes about a minute.
+    descents from everywhere; `--lr` and `--steps` change the pace of plain gradient descent. Takes a minute or two.
     Leaves `study.zarr` (the numbers) and `report.html` (the pictures, one self-contained page).
     """
     began = time.perf_counter()
