@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thalweg.cli import connect, demo, spectrum, study, surface, trajectory
+from thalweg.cli import connect, demo, explore, spectrum, study, surface, trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,3 +24,4 @@ for verb in (
     study.export,
 ):
     app.command()(verb)
+app.command("open")(explore.explore)
