@@ -38,16 +38,16 @@ Answer = Callable[[Request], Awaitable[Response]]
 def build(study: str | Path) -> Starlette:
     """The application."""
     answers = Answers(Shelf(study))
+    small = [Middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)]
     routes = [
         Route("/", _file(STATIC / "index.html")),
         Route("/theme.css", _text(stylesheet(), "text/css")),
         Route("/plotly.min.js", _file(_PLOTLY, lasting=True)),
-        *(Route(f"/api/{name}", _told(answer)) for name, answer in answers.by_name.items()),
+        *(Route(f"/api/{name}", _told(answer), middleware=small) for name, answer in answers.by_name.items()),
         Route("/api/page", _told_page, methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
-    middleware = [Middleware(Guard), Middleware(GZipMiddleware, minimum_size=4096, compresslevel=1)]
-    return Starlette(routes=routes, middleware=middleware)
+    return Starlette(routes=routes, middleware=[Middleware(Guard)])
 
 
 def _told(answer: Callable[[dict[str, str]], Any]) -> Answer:

@@ -25,8 +25,16 @@ export async function page(figure) {
   return reply.blob();
 }
 
-// The plotting library is large: pictures wait for it, questions do not.
-export const plotly = new Promise((ready) => {
-  const check = () => (window.Plotly ? ready(window.Plotly) : setTimeout(check, 10));
-  check();
-});
+// The plotting library is large, and nothing else happens while it starts: so the first questions are sent before.
+let start;
+const started = new Promise((resolve) => (start = resolve));
+
+export const plotly = started.then(() => new Promise((ready, lost) => {
+  const script = document.createElement("script");
+  script.src = "/plotly.min.js";
+  script.onload = () => ready(window.Plotly);
+  script.onerror = () => lost(new Told("The plotting library could not be read from the server."));
+  document.head.append(script);
+}));
+
+export const startPlotly = () => start();
