@@ -145,7 +145,7 @@ def _lies_on(entry: Entry, name: str, surface: xr.Dataset) -> bool:
     if entry.attrs.get("on") == name:
         return True
     if mine is not None and its is not None:
-        return bool(mine == its) and list(entry.attrs["coordinates"]) == list(surface.attrs["coordinates"])
+        return bool(mine == its) and entry.attrs["coordinates"] == list(schema.coordinates(surface))
     return entry.kind in ("path", "course") and entry.name == f"{entry.kind}/{path_name(name).removeprefix('path/')}"
 
 

@@ -45,15 +45,18 @@ class Entry:
         """Lengths of the dims, as far as the arrays name them."""
         found: dict[str, int] = {}
         for array in self.arrays.values():
-            found |= dict(zip(array.get("dimension_names") or (), array.get("shape") or (), strict=False))
+            names, lengths = array.get("dimension_names"), array.get("shape")
+            if isinstance(names, list) and isinstance(lengths, list):
+                pairs = zip(map(str, names), lengths, strict=False)
+                found |= {name: length for name, length in pairs if isinstance(length, int)}
         return found
 
     @property
     def coordinates(self) -> list[str]:
         """Coordinates of a surface, a path or a course with more than one value."""
         named = self.attrs.get("coordinates", [])
-        names = [named] if isinstance(named, str) else list(named)
-        return [name for name in names if self.sizes.get(name, 2) != 1]
+        names = named if isinstance(named, list) else [named]
+        return [str(name) for name in names if self.sizes.get(str(name), 2) != 1]
 
 
 class Shelf:
@@ -175,6 +178,8 @@ class Shelf:
         if found is None or found["node_type"] != "group":
             return []
         attrs, arrays = found.get("attributes") or {}, _arrays(folder)
+        if not isinstance(attrs, dict):
+            return [Entry(name, "", why=f"Its metadata are damaged: its attributes are a {type(attrs).__name__}.")]
         if is_result(attrs):
             return [Entry(name, str(attrs["kind"]), attrs, arrays)]
         below = [] if "kind" in attrs else self._walk(folder, f"{name}/")

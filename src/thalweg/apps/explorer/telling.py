@@ -61,10 +61,10 @@ def few(entry: Entry) -> str:
     sizes = entry.sizes
     if entry.kind == "surface":
         grid = " × ".join(str(sizes[name]) for name in entry.coordinates if name in sizes)
-        values = [array["attributes"] for array in entry.arrays.values() if _role(array) == "value"]
+        values = [told for array in entry.arrays.values() if (told := _words(array)).get("role") == "value"]
         metrics = sorted({str(value.get("metric", "")) for value in values}, key=lambda name: (name != "loss", name))
         shown = ", ".join(metric.replace("_", " ") for metric in metrics[:3]) + ", …" * (len(metrics) > 3)
-        test = " · train, test" if {"train", "test"} <= {value.get("split") for value in values} else ""
+        test = " · train, test" if {"train", "test"} <= {str(value.get("split")) for value in values} else ""
         return f"{grid} · {shown}{test}"
     if entry.kind == "trajectory":  # whose rows are allocated ahead
         sizes = {dim: n for dim, n in sizes.items() if dim != "step"}
@@ -144,8 +144,10 @@ def _said(value: Any) -> str:
     return ", ".join(map(_said, value)) if isinstance(value, (list, tuple, np.ndarray)) else str(value)
 
 
-def _role(array: dict[str, Any]) -> Any:
-    return (array.get("attributes") or {}).get("role")
+def _words(array: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of an array, if they are what they should be."""
+    found = array.get("attributes")
+    return found if isinstance(found, dict) else {}
 
 
 def _order(entry: Entry) -> float:

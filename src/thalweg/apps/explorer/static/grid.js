@@ -66,6 +66,12 @@ export function number(value, digits = 5) {
   return `${Number(mantissa)}×10${[...String(Number(power))].map((c) => UP[c]).join("")}`;
 }
 
+// A coordinate, to a ten-thousandth of its axis.
+export function coordinate(value, { values }) {
+  const unit = 10 ** Math.floor(Math.log10((values[values.length - 1] - values[0]) * 1e-4 || 1));
+  return number(Math.round(value / unit) * unit);
+}
+
 // Heights as the surface is drawn: logarithms, and nothing outside of its range.
 export function height(value, { log, range }) {
   if (!Number.isFinite(value)) return NaN;

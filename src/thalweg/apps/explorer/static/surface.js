@@ -2,7 +2,7 @@
 
 import { ask, startPlotly } from "./ask.js";
 import * as cutting from "./cut.js";
-import { Grid, height, number } from "./grid.js";
+import { Grid, coordinate, height, number } from "./grid.js";
 import { Panel, STRIP, drawn } from "./panels.js";
 import { make } from "./results.js";
 import { keep, keepCamera, numbers, state, theme } from "./state.js";
@@ -55,6 +55,8 @@ export class Surface {
     this.columns = columns;
     this.cursor = this.cursor && this.columns[0].grid.inside(...this.cursor) ? this.cursor : null;
     this.walk.quantity = columns[0].label;
+    const { x: across, y: up } = columns[0].grid;
+    this.walk.at = (x, y) => (x === null || y === null ? "no place" : `${coordinate(x, across)}, ${coordinate(y, up)}`);
     this.walk.ground = (x, y) => columns[0].grid.at(x, y);
     const labels = Object.fromEntries(results[0].surface.offers.map((one) => [one.id, one.label]));
     this.line = numbers(state.line, 4);
@@ -116,12 +118,10 @@ export class Surface {
   // All scenes are seen from the same side.
   hearSpace(panel, plot) {
     const follow = (event) => {
-      if (this.turning || !Object.keys(event ?? {}).some((key) => key.startsWith("scene.camera"))) return;
-      const from = plot._fullLayout.scene._scene.getCamera();
-      this.turning = true;
-      const others = [...this.panels.values()].filter((one) => one !== panel && one.space);
-      Promise.all(others.map((one) => one.look(structuredClone(from)))).finally(() => (this.turning = false));
-      keepCamera(from);
+      if (panel.led || !Object.keys(event ?? {}).some((key) => key.startsWith("scene.camera"))) return;
+      this.lead = { panel, from: structuredClone(plot._fullLayout.scene._scene.getCamera()) };
+      keepCamera(this.lead.from);
+      this.turn3d();
     };
     plot.on("plotly_relayouting", follow);
     plot.on("plotly_relayout", follow);
@@ -129,6 +129,22 @@ export class Surface {
       const at = points[0];
       if (at?.data.type === "surface") this.point([at.x, at.y], false);
     });
+  }
+
+  // The latest view is the one that counts; those in between may be left out.
+  async turn3d() {
+    if (this.turning) return;
+    this.turning = true;
+    while (this.lead) {
+      const { panel, from } = this.lead;
+      this.lead = null;
+      for (const other of [...this.panels.values()].filter((one) => one !== panel && one.space)) {
+        other.led = true;
+        await other.look(from).catch(this.fail);
+        other.led = false;
+      }
+    }
+    this.turning = false;
   }
 
   hearMap(plot) {
@@ -167,7 +183,7 @@ export class Surface {
     }
     const { x, y } = first.grid;
     const found = this.columns.map(({ grid }) => grid.at(...this.cursor));
-    const parts = [make("span", `${x.symbol} = ${number(this.cursor[0], 4)}, ${y.symbol} = ${number(this.cursor[1], 4)}   `)];
+    const parts = [make("span", `${x.symbol} = ${coordinate(this.cursor[0], x)}, ${y.symbol} = ${coordinate(this.cursor[1], y)}   `)];
     this.columns.forEach((one, k) => {
       parts.push(make("b", `${second ? `${"AB"[k]}: ` : ""}${one.grid.title} = ${number(found[k])}   `));
     });
@@ -281,10 +297,12 @@ export class Surface {
 // What a column shows: of the first the metric and split that are chosen, of the second the quantity.
 function column(result, k) {
   const { variables, offers } = result.surface;
+  const metric = variables.some((one) => one.metric === state.metric) ? state.metric : variables[0].metric;
+  const same = variables.filter((one) => one.metric === metric);
   const wanted = k
     ? variables.find((one) => one.name === state.quantity)
-    : variables.find((one) => one.metric === state.metric && one.split === (state.split ?? "train"));
-  const shown = wanted ?? variables.find((one) => !k && one.metric === state.metric) ?? variables[0];
+    : same.find((one) => one.split === (state.split ?? "train"));
+  const shown = wanted ?? (k ? variables : same)[0];
   const chosen = !k && state.on !== undefined ? state.on.split(",") : offers.filter((one) => one.on).map((one) => one.id);
   return {
     ...shown, name: result.name, variable: shown.name, variables,

@@ -80,7 +80,7 @@ export class Walk {
     const told = [`${dim} ${number(values[this.index])}`];
     const many = x.length > 1;
     if (many) told.push(`${this.places.length} of ${x.length} starts`);
-    else told.push(`at ${number(x[0][this.index], 4)}, ${number(y[0][this.index], 4)}`);
+    else told.push(`at ${this.at(x[0][this.index], y[0][this.index])}`);
     told.push(...["true", "projected"].flatMap((key) => this.told(key)));
     if (!many && !this.now.projected && this.ground) {
       told.push(`${this.quantity} of the surface there ${number(this.ground(x[0][this.index], y[0][this.index]), 4)}`);
