@@ -21,7 +21,7 @@ NAMES = {
     *("random_starts", "read_netcdf", "risk", "save", "to_netcdf", "to_vtk"),
     *("CurvatureRecorder", "adam_preconditioner", "curvature_map", "diagonal", "eigen_line", "eigen_plane"),
     *("num_outliers", "overlap", "sharpness", "spectral_density", "stability_threshold", "top_eigenpairs"),
-    *("trace", "track_spectrum", "worst_case_sharpness"),
+    *("trace", "track_spectrum", "track_tangent", "worst_case_sharpness"),
     *("Alignment", "PermutationSpec", "match_weights", "permutation_spec"),
     *("BezierCurve", "Connection", "PolygonalChain", "connect", "course", "curve_plane", "loss_along"),
     *("loss_barrier", "read_curve"),

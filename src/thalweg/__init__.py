@@ -56,6 +56,7 @@ from thalweg.measures import (
     top_eigenpairs,
     trace,
     track_spectrum,
+    track_tangent,
     worst_case_sharpness,
 )
 from thalweg.problem import FunctionProblem, LinearizedProblem, ModuleProblem, Problem, accuracy, load_weights
@@ -173,6 +174,7 @@ __all__ = [
     "top_eigenpairs",
     "trace",
     "track_spectrum",
+    "track_tangent",
     "worst_case_sharpness",
 ]
 

@@ -29,6 +29,7 @@ from thalweg.measures.sharpness import adam_preconditioner, sharpness
 from thalweg.measures.spectrum import top_eigenpairs
 from thalweg.measures.surface import default_name, describe_cost, loss_surface
 from thalweg.measures.tangent import linearize
+from thalweg.measures.tangent_path import track_tangent
 from thalweg.measures.traces import diagonal, trace
 from thalweg.measures.tracking import stability_threshold, track_spectrum
 from thalweg.measures.trajectory import principal_components, principal_plane, project_trajectory
@@ -89,5 +90,6 @@ __all__ = [
     "top_eigenpairs",
     "trace",
     "track_spectrum",
+    "track_tangent",
     "worst_case_sharpness",
 ]

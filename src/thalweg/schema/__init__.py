@@ -128,6 +128,14 @@ Kinds of the tangent of a network have rows, one for each input and output, whos
     linearised outputs (root mean square), `loss` and `linear_loss` of both models at the same weights; perhaps
     `relative_distance`, `relative_error`, `kernel_alignment` with the first step's kernel, `target_alignment`; of the
     linearised model trained by itself `trained_loss`, and how far its outputs are `apart` from the network's.
+`tangent_path`
+    The tangent along training: `singular_value(step, value)` (0 beyond the rank), `prediction(step, row)`; over `step`
+    `rank` (a lower bound where `rank_known` is false), `effective_rank` $(\sum \sigma^2)^2 / \sum \sigma^4$, `loss`,
+    `diverged` (then all but the losses are nan; `attrs["diverged_at"]` is the first such step, or -1); perhaps
+    `frobenius`, further quantities such as `test_loss`, `kernel_alignment` and `target_alignment`, and over `row` `x`
+    and `target`. Perhaps `principal_feature(step, row, value)`, in the signs and the order of the step before, with
+    `place(step, value)`, the number of its singular value, and `agreement(step, value)`, its cosine with itself a step
+    before (nan at the first).
 """
 
 from __future__ import annotations

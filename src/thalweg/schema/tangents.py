@@ -38,6 +38,23 @@ def _lazy(ds: xr.Dataset) -> None:
     need(ds, ds.coords, "step", "coordinate")
 
 
+def _tangent_path(ds: xr.Dataset) -> None:
+    over_steps = ("rank", "rank_known", "effective_rank", "loss", "diverged")
+    need_variables(ds, dict.fromkeys(over_steps, ("step",)))
+    need_variables(ds, {"singular_value": ("step", "value"), "prediction": ("step", "row")})
+    further: dict[str, tuple[str, ...]] = {"kernel_alignment": ("step",), "target_alignment": ("step",)}
+    further |= {"test_loss": ("step",), "x": ("row",), "target": ("row",)}
+    further["principal_feature"] = ("step", "row", "value")
+    if "principal_feature" in ds:
+        need_variables(ds, {"place": ("step", "value"), "agreement": ("step", "value")})
+    need_variables(ds, {name: dims for name, dims in further.items() if name in ds.data_vars})
+    for name in ("step", "value"):
+        need(ds, ds.coords, name, "coordinate")
+    need_rows(ds, "row", "")
+    if "diverged_at" not in ds.attrs:
+        raise SchemaError("A tangent_path says in attrs['diverged_at'] at which step it diverged, -1 for never.")
+
+
 def need_rows(ds: xr.Dataset, dim: str, prefix: str) -> None:
     """Rows that say of which example and output they are."""
     for name in ("example", "output"):
@@ -50,4 +67,5 @@ CHECKS = {
     "tangent": _tangent,
     "kernel": _kernel,
     "lazy": _lazy,
+    "tangent_path": _tangent_path,
 }
