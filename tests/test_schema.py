@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.figures import pieces
 from thalweg import schema
 from thalweg.schema.statistics import STATES
 
@@ -276,6 +277,8 @@ WELL_FORMED = {
     "kernel": kernel,
     "lazy": lazy,
     "tangent_path": tangent_path,
+    "elbows": pieces.elbows,
+    "gradient_features": pieces.gradient_features,
     "initializations": initializations,
     "gradients": gradients,
     "extrapolation": extrapolation,
@@ -335,6 +338,10 @@ MALFORMED = {
     "a tangent path without ranks": (lambda: tangent_path().drop_vars("rank"), "`rank`"),
     "a tangent path whose features have no place": (lambda: tangent_path().drop_vars("place"), "`place`"),
     "a tangent path that may have diverged": (lambda: without_attr(tangent_path(), "diverged_at"), "diverged_at"),
+    "elbows of no unit": (lambda: pieces.elbows().drop_vars("unit"), "`unit`"),
+    "elbows without straight lines": (lambda: pieces.elbows().drop_vars("node_x"), "`node_x`"),
+    "features of no layer": (lambda: pieces.gradient_features().drop_vars("layer"), "`layer`"),
+    "features of no example": (lambda: pieces.gradient_features().drop_vars("example"), "`example`"),
     "initialisations without names": (lambda: initializations().drop_vars("scheme"), "`scheme`"),
     "initialisations on their side": (lambda: initializations().assign(dead=initializations().dead.T), "`dead`"),
     "initialisations without an end": (lambda: initializations().drop_vars("final_loss"), "`final_loss`"),

@@ -12,9 +12,11 @@ from thalweg.measures.curvature_map import curvature_map
 from thalweg.measures.density import spectral_density
 from thalweg.measures.descent import descend
 from thalweg.measures.eigen import eigen_line, eigen_plane
+from thalweg.measures.elbows import elbows
 from thalweg.measures.extrapolation import extrapolation
 from thalweg.measures.features import principal_features_at
 from thalweg.measures.fit import model_fit
+from thalweg.measures.gradient_features import gradient_features
 from thalweg.measures.gradients import gradient_statistics
 from thalweg.measures.initialization import Initialization, initialize
 from thalweg.measures.initializations import compare_initializations
@@ -56,8 +58,10 @@ __all__ = [
     "diagonal",
     "eigen_line",
     "eigen_plane",
+    "elbows",
     "empirical_ntk",
     "extrapolation",
+    "gradient_features",
     "gradient_field",
     "gradient_statistics",
     "greedy_soup",

@@ -123,7 +123,7 @@ def _marker(s: Series, shade: str, theme: themes.Theme) -> dict[str, Any]:
     size = {"tick": 12.0, "triangle": 11.0}.get(s.symbol, 6.5 if s.line else 9.0)
     return {
         "symbol": _SYMBOLS[s.symbol],
-        "size": size,
+        "size": s.size * size,
         "color": paper if s.hollow else shade,
         "line": edge,
         "opacity": 1,
