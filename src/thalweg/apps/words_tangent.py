@@ -70,11 +70,11 @@ def _means(ds: xr.Dataset) -> str:
     """What to read from it, and when not to."""
     over = "of the input" if "x" in ds else "of the examples"
     return (
-        f"A principal feature is a function {over} that a small step in the weights can add to the outputs; the singular "
-        "value says how strongly. What no feature resembles cannot be learned by small steps from here. This holds near "
-        "these weights only: where training moves the features, the picture before training does not tell what will be "
-        "learned. Singular values grow with the number of rows and with the scale of the outputs, so compare their "
-        "shares and not their sizes between networks or data."
+        f"A principal feature is a function {over} that a small step in the weights can add to the outputs; the "
+        "singular value says how strongly. What no feature resembles cannot be learned by small steps from here. "
+        "This holds near these weights only: where training moves the features, the picture before training does "
+        "not tell what will be learned. Singular values grow with the number of rows and with the scale of the "
+        "outputs, so compare their shares and not their sizes between networks or data."
     )
 
 
@@ -84,8 +84,8 @@ def kernel(ds: xr.Dataset) -> list[str]:
     told = [
         f"The tangent kernel of {ds.sizes['row']:,} rows and {ds.sizes['column']:,} columns: how much a small step on "
         "one example (and output) moves the outputs on another. Bright blocks along the diagonal are examples that are "
-        "learned together; where entries are negative, learning one unlearns the other. Its eigenvalues are the squared "
-        "singular values of the Jacobian."
+        "learned together; where entries are negative, learning one unlearns the other. Its eigenvalues are the "
+        "squared singular values of the Jacobian."
     ]
     if not np.isfinite(values).all():
         told.append(f"{int((~np.isfinite(values)).sum()):,} of its {values.size:,} entries are not finite.")
@@ -117,9 +117,9 @@ def lazy(ds: xr.Dataset) -> list[str]:
     last = ds.isel(step=int(ok[-1]))
     step = f"{int(last['step']):,}"
     told = [
-        f"After {step} steps the weights lie {number(float(last['distance']))} from where they began, and the loss went "
-        f"from {number(float(loss[0]))} to {number(float(last['loss']))}. At the same weights the linearised network "
-        f"has {number(float(last['linear_loss']))}"
+        f"After {step} steps the weights lie {number(float(last['distance']))} from where they began, and the loss "
+        f"went from {number(float(loss[0]))} to {number(float(last['loss']))}. At the same weights the linearised "
+        f"network has {number(float(last['linear_loss']))}"
         + (f", and trained by itself {number(float(last['trained_loss']))}." if "trained_loss" in ds else ".")
     ]
     if "relative_error" in ds and np.isfinite(last["relative_error"]):
@@ -150,8 +150,8 @@ def path(ds: xr.Dataset) -> list[str]:
         start, end = (float(one["singular_value"][0]) for one in (first, last))
         least = "" if bool(ds["rank_known"].values[ok].all()) else " (lower bounds)"
         told.append(
-            f"From step {int(first['step']):,} to step {int(last['step']):,} the largest singular value of the Jacobian "
-            f"went from {number(start)} to {number(end)}, its numerical rank from {int(first['rank']):,} to "
+            f"From step {int(first['step']):,} to step {int(last['step']):,} the largest singular value of the "
+            f"Jacobian went from {number(start)} to {number(end)}, its numerical rank from {int(first['rank']):,} to "
             f"{int(last['rank']):,}{least}, and its effective rank from {number(float(first['effective_rank']))} to "
             f"{number(float(last['effective_rank']))}. Were training lazy, none of them would move."
         )
