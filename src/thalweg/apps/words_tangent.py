@@ -57,9 +57,7 @@ def _certificate(ds: xr.Dataset, sizes: np.ndarray) -> str:
         return "All values come from a full decomposition, exact up to rounding"
     if "bound" in ds and sizes.size:
         worst = float(np.nanmax(ds["bound"].values))
-        return (
-            f"The values come from random projections with a certificate: none is larger by more than {number(worst)}"
-        )
+        return f"The values are from random projections with a certificate: none is larger by more than {number(worst)}"
     if method and sizes.size:
         worst = float(ds["residual"].max() / sizes[0])
         return f"The values come from products with the Jacobian; their residuals are at most {worst:.1e} of the first"
@@ -71,10 +69,10 @@ def _means(ds: xr.Dataset) -> str:
     over = "of the input" if "x" in ds else "of the examples"
     return (
         f"A principal feature is a function {over} that a small step in the weights can add to the outputs; the "
-        "singular value says how strongly. What no feature resembles cannot be learned by small steps from here. "
-        "This holds near these weights only: where training moves the features, the picture before training does "
-        "not tell what will be learned. Singular values grow with the number of rows and with the scale of the "
-        "outputs, so compare their shares and not their sizes between networks or data."
+        "singular value says how strongly. What no feature resembles cannot be learned by small steps from here. This "
+        "holds near these weights only: where training moves the features, the picture before training does not tell "
+        "what will be learned. Singular values grow with the number of rows and with the scale of the outputs, so "
+        "compare their shares and not their sizes between networks or data."
     )
 
 
@@ -83,9 +81,9 @@ def kernel(ds: xr.Dataset) -> list[str]:
     values = ds["kernel"].values.astype(float)
     told = [
         f"The tangent kernel of {ds.sizes['row']:,} rows and {ds.sizes['column']:,} columns: how much a small step on "
-        "one example (and output) moves the outputs on another. Bright blocks along the diagonal are examples that are "
-        "learned together; where entries are negative, learning one unlearns the other. Its eigenvalues are the "
-        "squared singular values of the Jacobian."
+        "one example (and output) moves the outputs on another. Blocks of large entries along the diagonal are "
+        "examples that are learned together; where entries are negative, learning one unlearns the other. Its "
+        "eigenvalues are the squared singular values of the Jacobian."
     ]
     if not np.isfinite(values).all():
         told.append(f"{int((~np.isfinite(values)).sum()):,} of its {values.size:,} entries are not finite.")
