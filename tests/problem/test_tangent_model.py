@@ -192,3 +192,11 @@ def test_a_dead_network_has_no_linearised_model_and_is_said_to_be_dead():
         tw.LinearizedProblem(problem)
     assert tw.linearize(problem).attrs["rank"] == 0
     assert tw.principal_features_at(tw.linearize(problem), problem, torch.randn(2, 4)).sizes["value"] == 0
+
+
+def test_it_stands_at_the_problems_weights_wherever_the_problem_measured_last():
+    problem, _ = sines_problem([8, 8], dtype=D, num=40)
+    problem.measure(problem.theta.unsqueeze(0) + 1)
+    linear = tw.LinearizedProblem(problem)
+    assert torch.equal(linear.theta, problem.theta)
+    assert torch.allclose(linear.loss(problem.theta), problem.loss(problem.theta))

@@ -24,6 +24,15 @@ _MAKERS = {
     "tangent_path": "track_tangent",
     "gradient_features": "gradient_features",
     "elbows": "elbows",
+    "tangent": "linearize",
+    "kernel": "empirical_ntk",
+    "lazy": "laziness",
+    "tangent": "linearize",
+    "kernel": "empirical_ntk",
+    "lazy": "laziness",
+    "tangent_path": "track_tangent",
+    "gradient_features": "gradient_features",
+    "elbows": "elbows",
 }
 
 
