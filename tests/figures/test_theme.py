@@ -109,6 +109,8 @@ def test_the_public_names_are_these():
         "gradient_features",
         "gradients",
         "initializations",
+        "kernel",
+        "lazy",
         "linear_approximation",
         "motion",
         "overlap",
@@ -120,6 +122,8 @@ def test_the_public_names_are_these():
         "spectrum",
         "spectrum_path",
         "surface",
+        "tangent",
+        "tangent_path",
         "training",
     ]
     assert figures.__all__ == sorted([*drawn, "animate", "save", "theme"])
