@@ -16,7 +16,15 @@ from thalweg.apps.place import new_study
 from thalweg.apps.report import report
 from thalweg.apps.tangent import tangent
 from thalweg.landscapes.sines import SinesData, mlp, sines_data
-from thalweg.measures import compare_initializations, descend, extrapolation, initialize, laziness
+from thalweg.measures import (
+    compare_initializations,
+    descend,
+    elbows,
+    extrapolation,
+    initialize,
+    laziness,
+    track_tangent,
+)
 from thalweg.problem import LinearizedProblem, ModuleProblem
 from thalweg.store import save
 
@@ -50,12 +58,13 @@ def sines_demo(folder: str | Path, *, seed: int = 0, say: Callable[[str], None] 
     say(f"Training on {len(data.train.x):,} noisy values of {data.truth.formula} ...")
     first, second = seed + _SHALLOW, seed + _DEEP
     shallow = _problem(mlp([20], seed=first), data)
-    run = _before_and_after(shallow, study, "shallow", "One hidden layer", first, say)
+    run = _before_and_after(shallow, study, "shallow", "One hidden layer", 0, first, say)
     _lazy(shallow, run, study, first, say)
     deep = mlp([20] * 4)
-    for name, scheme in SCHEMES.items():
+    for order, (name, scheme) in enumerate(SCHEMES.items(), 1):
         drawn = _problem(initialize(deep, scheme, second), data)
-        _before_and_after(drawn, study, f"deep/{name}", f"Four hidden layers, {scheme}", second, say)
+        run = _before_and_after(drawn, study, f"deep/{name}", f"Four hidden layers, {scheme}", order, second, say)
+    _along(drawn, run, data, study)
     _compared(_problem(deep, data), study, second)
     _beyond(mlp([20], seed=first), study, "shallow", first, say)
     _beyond(initialize(deep, SCHEMES["he"], second), study, "deep", second, say)
@@ -86,7 +95,7 @@ def _end(problem: ModuleProblem, run: xr.Dataset) -> ModuleProblem:
 
 
 def _before_and_after(
-    problem: ModuleProblem, study: Path, name: str, title: str, seed: int, say: Callable[[str], None]
+    problem: ModuleProblem, study: Path, name: str, title: str, order: int, seed: int, say: Callable[[str], None]
 ) -> xr.Dataset:
     """The training of one network, and its tangents before and after; one that diverged has none afterwards.
 
@@ -96,8 +105,8 @@ def _before_and_after(
     settings: dict[str, Any] = {} if name == "shallow" else {"kernel_examples": 0, "gradients": False}
     for state, theta in zip(("before", "after"), run["theta"][0, [0, -1]].values, strict=True):
         if np.isfinite(theta).all():
-            about = f"{title}, {state} training"
-            tangent(problem, study, f"{name}-{state}", theta=theta, title=about, seed=seed, **settings)
+            about = {"title": f"{title}, {state} training", "order": order}
+            tangent(problem, study, f"{name}-{state}", theta=theta, about=about, seed=seed, **settings)
     losses = run["loss"][0].values
     said = f"{losses[-1]:.3g}" if np.isfinite(losses[-1]) else "the training diverged"
     say(f"  {title}: training loss {losses[0]:.3g}; after {int(run.step[-1])} steps {said}")
@@ -110,6 +119,13 @@ def _lazy(problem: ModuleProblem, run: xr.Dataset, study: Path, seed: int, say: 
     save(found, study, "lazy/shallow")
     loss, linear, error = (float(found[name][-1]) for name in ("loss", "trained_loss", "relative_error"))
     say(f"  Its tangent trained instead: {linear:.3g} against {loss:.3g}; the network ends {error:.0%} off its tangent")
+
+
+def _along(problem: ModuleProblem, run: xr.Dataset, data: SinesData, study: Path) -> None:
+    """How the last network's tangent changed while it trained, and where its units bend in the end."""
+    save(track_tangent(problem, run), study, "tangent_path/deep-he")
+    low, high = float(data.test.x.min()), float(data.test.x.max())
+    save(elbows(_end(problem, run), input_range=(low, high), truth=data.truth), study, "elbows/deep-he")
 
 
 def _compared(problem: ModuleProblem, study: Path, seed: int) -> None:
@@ -126,8 +142,8 @@ def _beyond(model: nn.Module, study: Path, name: str, seed: int, say: Callable[[
     end = _end(problem, _trained(problem, seed))
     found = extrapolation(end, data.test.x, data.test.y, _NARROW)
     save(found, study, f"extrapolation/{name}")
-    title = f"Trained on inputs from {_NARROW[0]:g} to {_NARROW[1]:g}: {name}"
-    tangent(end, study, f"beyond/{name}", inputs="test", kernel_examples=0, gradients=False, title=title, seed=seed)
+    about = {"title": f"Trained on inputs from {_NARROW[0]:g} to {_NARROW[1]:g}: {name}", "order": 9}
+    tangent(end, study, f"beyond/{name}", inputs="test", kernel_examples=0, gradients=False, about=about, seed=seed)
     inside, outside = found["mean_square_error"].values
     low, high = _NARROW
     say(f"  {name}, trained on inputs from {low:g} to {high:g}: squared error {inside:.3g} there, {outside:.3g} beyond")

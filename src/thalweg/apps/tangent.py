@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ def tangent(
     kernel_examples: int = _MOST_ROWS,
     gradients: bool = True,
     theta: Any = None,
-    title: str | None = None,
+    about: Mapping[str, Any] | None = None,
     seed: int = 0,
     overwrite: bool = False,
 ) -> dict[str, xr.Dataset]:
@@ -49,8 +50,8 @@ def tangent(
         them.
     gradients
         Norms by layer and by example, noise scale and cosines too, of the training data.
-    title
-        Of each result.
+    about
+        Further attrs of each result: a `title`, its `order` in a report.
     overwrite
         Replace results of that name.
 
@@ -67,7 +68,7 @@ def tangent(
     if gradients:
         found["gradients"] = gradient_statistics(problem, theta, seed=seed)
     for kind, dataset in found.items():
-        dataset.attrs |= {} if title is None else {"title": title}
+        dataset.attrs |= about or {}
         save(dataset, study, f"{kind}/{name}", overwrite=overwrite)
     return found
 
