@@ -68,7 +68,7 @@ def tangent(
     if gradients:
         found["gradients"] = gradient_statistics(problem, theta, seed=seed)
     for kind, dataset in found.items():
-        dataset.attrs |= about or {}
+        dataset.attrs.update(about or {})
         save(dataset, study, f"{kind}/{name}", overwrite=overwrite)
     return found
 
