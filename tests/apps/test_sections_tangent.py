@@ -74,9 +74,9 @@ def test_the_words_say_rank_shares_and_how_exact_they_are():
 @pytest.mark.parametrize(
     ("error", "aligned", "words"),
     [
-        (0.01, 0.99, "close to lazy, and the kernel hardly turned"),
-        (0.5, 0.2, "left the tangent, and the kernel turned"),
-        (0.5, 0.99, "left the tangent, but the kernel hardly turned"),
+        (0.01, 0.99, "training is close to lazy; the kernel hardly turned"),
+        (0.2, 0.99, "training is lazy in part; the kernel hardly turned"),
+        (0.5, 0.2, "training left the tangent; the kernel turned"),
     ],
 )
 def test_the_verdict_on_laziness_follows_the_numbers(error, aligned, words):

@@ -11,6 +11,7 @@ import xarray as xr
 from thalweg.apps.words import number
 
 _CLOSE = 0.1  # relative error of the linearised outputs below which training is called lazy
+_FAR = 0.4  # and from which on it is not
 _STILL = 0.95  # alignment with its first above which a kernel is said to have stayed
 
 
@@ -126,16 +127,13 @@ def lazy(ds: xr.Dataset) -> list[str]:
 
 
 def _verdict(share: float, last: xr.Dataset) -> str:
-    close = share < _CLOSE
-    told = f"The linearised outputs miss {share:.0%} of the change that training made: " + (
-        "training is close to lazy" if close else "training left the tangent"
-    )
+    kept = "is close to lazy" if share < _CLOSE else "is lazy in part" if share < _FAR else "left the tangent"
+    told = f"The linearised outputs miss {share:.0%} of the change that training made: training {kept}"
     if "kernel_alignment" not in last or not np.isfinite(last["kernel_alignment"]):
         return f"{told}."
     aligned = float(last["kernel_alignment"])
-    stayed = "the kernel hardly turned" if aligned > _STILL else "the kernel turned"
-    joined = "and" if close == (aligned > _STILL) else "but"
-    return f"{told}, {joined} {stayed} (its alignment with the first is {aligned:.2f})."
+    turned = "the kernel hardly turned" if aligned > _STILL else "the kernel turned"
+    return f"{told}; {turned} (its alignment with the first is {aligned:.2f})."
 
 
 def path(ds: xr.Dataset) -> list[str]:
