@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from thalweg.cli import connect, demo, spectrum, study, surface, tangent, trajectory
+from thalweg.cli import connect, demo, explore, spectrum, study, surface, trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,3 +26,4 @@ for verb in (
     study.export,
 ):
     app.command()(verb)
+app.command("open")(explore.explore)
