@@ -9,6 +9,8 @@ from typing import Any
 import anywidget
 import traitlets
 
+from thalweg.apps.widgets.instrument import release
+
 _STYLE = ".thalweg-plot { width: 100%; overflow-x: auto; }"
 
 _SCRIPT = """
@@ -58,6 +60,7 @@ class Plot(anywidget.AnyWidget):
     def __init__(self, figure: Any, **config: Any) -> None:
         self._esm = _module()
         super().__init__(figure=_written(figure), config=config)
+        release(self)
 
     def show(self, figure: Any) -> None:
         """Draw another figure here."""

@@ -3,9 +3,12 @@
 One module serves marimo, Jupyter and a page without Python (`standalone`). They need the extra `thalweg[apps]`.
 
 - `Tangent`: a function, its tangent, and the error of the tangent.
+- `HandFit`: models of a weight or two, fitted by hand and by descent, with a record of every change (`Task`).
 """
 
+from thalweg.apps.widgets.hand_fit import HandFit
 from thalweg.apps.widgets.instrument import Instrument, packed, standalone, unpacked
 from thalweg.apps.widgets.tangent import Tangent
+from thalweg.apps.widgets.tasks import Task, usual_tasks
 
-__all__ = ["Instrument", "Tangent", "packed", "standalone", "unpacked"]
+__all__ = ["HandFit", "Instrument", "Tangent", "Task", "packed", "standalone", "unpacked", "usual_tasks"]
