@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import anywidget
+import marimo as mo
 import traitlets
 
 from thalweg.apps.widgets.instrument import release
@@ -95,6 +96,19 @@ def plot(figure: Any, **config: Any) -> Plot:
             f"A {type(figure).__name__} is no plotly figure; draw it with backend='plotly', or let marimo show it."
         )
     return Plot(figure, **config)
+
+
+def page(figure: Any, height: int = 560) -> mo.Html:
+    """Show a figure that is a page of its own, such as `thalweg.figures.graph`, `height` pixels high.
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> drawn = tw.figures.graph(tw.computational_graph(lambda a, b: a * b, a=2.0, b=3.0))
+    >>> "<iframe" in page(drawn).text
+    True
+    """
+    return mo.iframe(figure.to_html(), height=f"{height}px")
 
 
 def _written(figure: Any) -> str:
