@@ -6,6 +6,7 @@ import typer
 
 from thalweg.cli import connect, demo, spectrum, study, surface, tangent, trajectory
 from thalweg.cli import connect, demo, explore, spectrum, study, surface, trajectory
+from thalweg.cli import connect, demo, lab, spectrum, study, surface, trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +25,7 @@ for verb in (
     tangent.tangent,
     study.show,
     study.export,
+    lab.lab,
 ):
     app.command()(verb)
 app.command("open")(explore.explore)
