@@ -96,7 +96,7 @@ class Ball(Instrument, script="ball.js"):
     seed = traitlets.Int(0).tag(sync=True)
     asked = traitlets.Int(0).tag(sync=True)
     path = traitlets.Dict().tag(sync=True)
-    samples = traitlets.List().tag(sync=True)
+    samples: traitlets.List = traitlets.List().tag(sync=True)
 
     def __init__(
         self,
