@@ -19,6 +19,7 @@
 - `initializations`: one network drawn anew by several schemes (kind `initializations`).
 - `gradients`, `gradient_cosines`: norms by parameter and by example, and how far examples agree (kind `gradients`).
 - `extrapolation`: predictions and errors within and beyond the training data (kind `extrapolation`).
+- `graph`: a computational graph, folded by modules, as a page or SVG (kind `graph`).
 - `picture`: a result of any kind, by the figure of its kind.
 - `animate`: a film of any of them that is drawn at a `step`, or of a walk along a course.
 - `save`: a figure or film to a file, by its suffix.
@@ -45,6 +46,7 @@ from thalweg.figures.export import save
 from thalweg.figures.extrapolation import extrapolation
 from thalweg.figures.fit import fit
 from thalweg.figures.gradients import gradient_cosines, gradients
+from thalweg.figures.graph import graph
 from thalweg.figures.initializations import initializations
 from thalweg.figures.motion import motion
 from thalweg.figures.overlap import overlap
@@ -72,6 +74,7 @@ __all__ = [
     "fit",
     "gradient_cosines",
     "gradients",
+    "graph",
     "initializations",
     "linear_approximation",
     "motion",

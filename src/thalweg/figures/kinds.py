@@ -21,6 +21,7 @@ _MAKERS = {
     "initializations": "compare_initializations",
     "gradients": "gradient_statistics",
     "extrapolation": "extrapolation",
+    "graph": "computational_graph",
 }
 
 

@@ -16,6 +16,7 @@ from thalweg.measures.extrapolation import extrapolation
 from thalweg.measures.features import principal_features_at
 from thalweg.measures.fit import model_fit
 from thalweg.measures.gradients import gradient_statistics
+from thalweg.measures.graph import GraphPath, computational_graph, graph_of, path_gradients
 from thalweg.measures.initialization import Initialization, initialize
 from thalweg.measures.initializations import compare_initializations
 from thalweg.measures.kernel import empirical_ntk, kernel_alignment
@@ -36,6 +37,7 @@ from thalweg.measures.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
     "Connection",
+    "GraphPath",
     "Initialization",
     "Soup",
     "WorstCase",
@@ -44,6 +46,7 @@ __all__ = [
     "below",
     "compare_initializations",
     "components_by_length",
+    "computational_graph",
     "connect",
     "course",
     "critical_points",
@@ -59,6 +62,7 @@ __all__ = [
     "extrapolation",
     "gradient_field",
     "gradient_statistics",
+    "graph_of",
     "greedy_soup",
     "initialize",
     "kernel_alignment",
@@ -74,6 +78,7 @@ __all__ = [
     "num_outliers",
     "outcomes",
     "overlap",
+    "path_gradients",
     "principal_components",
     "principal_features_at",
     "principal_plane",
