@@ -129,15 +129,17 @@ def _(mo):
         start=0.05, stop=2.0, step=0.05, value=0.5, label="mark where the height is below", include_input=True
     )
     mark = mo.ui.checkbox(label="mark")
-    mo.hstack([shown, arrows, mark, near], justify="start", wrap=True)
-    return arrows, mark, near, shown
+    space = mo.ui.checkbox(label="in space")
+    mo.hstack([shown, space, arrows, mark, near], justify="start", wrap=True)
+    return arrows, mark, near, shown, space
 
 
 @app.cell
-def _(arrows, land, mark, near, plot, shown, surface, theme, tw):
+def _(arrows, land, mark, near, plot, shown, space, surface, theme, tw):
     _marked = tw.below(surface, shown.value, near.value) if mark.value else surface
+    _draw = tw.figures.surface if space.value else tw.figures.contour
     plot(
-        tw.figures.surface(
+        _draw(
             _marked,
             shown.value,
             curves=land.solutions,
@@ -293,12 +295,14 @@ def _(circle, count, land, plane, problem, rate, sgd, source, tw):
 
 @app.cell
 def _(land, mo, paths, plot, surface, theme, tw):
+    def _drawn(draw):
+        return plot(draw(surface, "loss", descent=paths, curves=land.solutions, clip=10.0, theme=theme()))
+
     mo.ui.tabs(
         {
-            "On the surface": plot(
-                tw.figures.surface(surface, "loss", descent=paths, curves=land.solutions, clip=10.0, theme=theme())
-            ),
+            "On the map": _drawn(tw.figures.contour),
             "Loss by step": plot(tw.figures.descent(paths, theme=theme())),
+            "In space": mo.lazy(lambda: _drawn(tw.figures.surface)),
         }
     )
     return

@@ -79,7 +79,7 @@ def _(cache, expected_risk, perceptron_data, perceptron_problem, torch, tw):
             problem,
             plane,
             extent=5.0,
-            points=61,
+            points=101,
             expected=lambda theta: expected_risk(theta, std=std, linear=linear),
             progress=False,
         )
@@ -212,11 +212,13 @@ def _(c0, c1, c2, expected_risk, mo, np):
     _true = expected_risk(np.stack([np.ones(4), _products], -1))
     _yours = c0.value + c1.value * _products + c2.value * _products**2
     _off = float(np.abs(_yours - _true).max())
+    _worst = int(np.abs(_yours - _true).argmax())
     mo.callout(
         mo.md(
-            "| p | yours | true |\n|---|---|---|\n"
-            + "\n".join(f"| {p:g} | {a:.4f} | {t:.4f} |" for p, a, t in zip(_products, _yours, _true, strict=True))
-            + ("\n\n**Right.**" if _off < 2e-3 else f"\n\nThe largest difference is {_off:.4g}.")
+            "**Right**, at p = −2, 0, 1 and 4."
+            if _off < 2e-3
+            else f"At p = {_products[_worst]:g} yours is {_yours[_worst]:.4f}, too "
+            f"{'low' if _yours[_worst] < _true[_worst] else 'high'}."
         ),
         kind="success" if _off < 2e-3 else "neutral",
     )
