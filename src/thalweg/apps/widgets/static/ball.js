@@ -300,7 +300,7 @@ function render({ model, el }) {
     const found = nearestSample(model.get("samples"), model.get("optimizer"), rate, start);
     const one = runOf(found.sample.path, found.start);
     path = { ...one, starts: 1 };
-    controls.rate.set(found.sample.learning_rate);
+    controls.rate.set(String(found.sample.learning_rate));
     took = found.sample;
     take(one);
   }
@@ -475,10 +475,16 @@ function render({ model, el }) {
     value: model.get("optimizer"),
     change: (name) => { settings({ optimizer: name }); rate(); },
   });
-  controls.rate = dial(stage, settingsRow, {
-    label: "Learning rate", min: 1e-4, max: 2, least: 1e-9, log: true, value: model.get("learning_rate"),
-    input: (value) => settings({ learning_rate: value }),
-  });
+  const rates = [...new Set(model.get("samples").map((s) => s.learning_rate))];
+  controls.rate = sampled()
+    ? choice(stage, settingsRow, {
+        label: "Learning rate", options: rates.map((v) => [String(v), said(v)]), value: String(rates[0]),
+        change: (value) => settings({ learning_rate: Number(value) }),
+      })
+    : dial(stage, settingsRow, {
+        label: "Learning rate", min: 1e-4, max: 2, least: 1e-9, log: true, value: model.get("learning_rate"),
+        input: (value) => settings({ learning_rate: value }),
+      });
   controls.momentum = dial(stage, settingsRow, {
     label: "Momentum", min: 0, max: 0.99, most: 0.9999, step: 0.01, value: model.get("momentum"),
     input: (value) => settings({ momentum: value }),
@@ -545,7 +551,7 @@ function render({ model, el }) {
     entry(run ? run.label : "descent", shown.paths[0]);
     for (const other of kept) entry(`kept: ${other.run.label}`, other.color);
     for (const mark of scene.marks) if (!(mark.open && hasCurves())) entry(mark.label, mark.color, mark.sort === "critical");
-    forget.disabled = kept.length === 0;
+    forget.hidden = kept.length === 0;
     keep.disabled = !run;
   }
 
