@@ -169,3 +169,17 @@ def test_what_cannot_be_linearised_is_refused():
     stepped = tw.ModuleProblem(nn.Linear(1, 1), x, step=lambda model, x: model(x)[:, 0] ** 2)
     with pytest.raises(TypeError, match="no outputs"):
         tw.LinearizedProblem(stepped)
+
+
+def test_it_stands_where_the_problem_does_though_that_has_measured_elsewhere():
+    """Points are measured by moving a network of the problem's own: its parameters are those of the last point."""
+    problem = real("sines, stored")
+    at = problem.theta.clone()
+    problem.measure(at[None] + 1.0)
+    tw.descend(problem, at[None], lambda w: torch.optim.SGD(w, lr=0.1), steps=3)
+    linear = tw.LinearizedProblem(problem)
+    assert torch.equal(linear.theta, at)
+    torch.testing.assert_close(linear.losses(at), problem.losses(at))
+    torch.testing.assert_close(
+        linear.predict(at, torch.ones(1, 1, dtype=D)), problem.predict(at, torch.ones(1, 1, dtype=D))
+    )
