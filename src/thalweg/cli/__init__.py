@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thalweg.cli import connect, demo, spectrum, study, surface, trajectory
+from thalweg.cli import connect, demo, lab, spectrum, study, surface, trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,5 +22,6 @@ for verb in (
     trajectory.trajectory,
     study.show,
     study.export,
+    lab.lab,
 ):
     app.command()(verb)
