@@ -9,7 +9,6 @@ import torch
 import xarray as xr
 
 from thalweg.apps.labs.sine_runs import (
-    OWN,
     SCHEMES,
     Setting,
     Trained,
@@ -17,6 +16,7 @@ from thalweg.apps.labs.sine_runs import (
     descent,
     final_error,
     gradient_norms,
+    largest_rate,
     predictions,
     problem_of,
     trained,
@@ -96,7 +96,8 @@ def small_weights(setting: Setting = SMALL) -> str:
         f"{spread:.1e}.\n\n"
         f"Before training the Jacobian has rank {before.attrs['rank']}, and its singular values fall from "
         f"{float(before['singular_value'][0]):.3g} to {float(before['singular_value'][-1]):.3g}. The first feature is the "
-        "same at every input (the bias of the output), the others are too small to be seen. After training the "
+        "same at every input (the bias of the output), and the rest is smaller by a factor of "
+        f"{float(before['singular_value'][0] / before['singular_value'][1]):.0f} or more. After training the "
         f"rank is {after.attrs['rank']}, with the first singular value {float(after['singular_value'][0]):.4g} = the root "
         f"of the number of examples, {np.sqrt(before.sizes['row']):.4g}: only that bias has learned.\n\n"
         f"Where a picture shows nothing, look at the numbers. The first rows of the principal features:\n\n{printed}"
@@ -105,19 +106,23 @@ def small_weights(setting: Setting = SMALL) -> str:
 
 def large_weights(setting: Setting = LARGE, rates: Sequence[float] = (1e-1, 1e-3, 1e-5, 1e-6, 1e-7)) -> str:
     """At which rates a network of huge weights diverges."""
-    rows = []
+    steepest = max(gradient_norms(setting).values())
+    rows, reached, variance = [], [], 0.0
     for rate in rates:
         found = trained(changed(setting, learning_rate=rate))
-        losses = found.run["loss"].values[0]
+        losses, error = found.run["loss"].values[0], final_error(found)
         lost = ~np.isfinite(losses)
         when = f"diverged by update {int(found.run['step'][int(lost.argmax())])}" if lost.any() else "stays finite"
-        rows.append([f"{rate:.0e}", f"{losses[0]:,.0f}", f"{final_error(found):.3g}", when])
+        rows.append([f"{rate:.0e}", f"{losses[0]:,.0f}", f"{error:.3g}", when])
+        reached += [error] if np.isfinite(error) else []
+        variance = float(found.data.test.y.var(correction=0))
+    best = f"The best error of those that survive is {min(reached):.3g}; " if reached else "None survives; "
     return (
         table(["learning rate", "loss before", "test error after", ""], rows)
-        + "\n\nThe gradient of a layer is as large as tens of thousands, so a step of 0.1 throws the weights out of any "
-        "region that they belong to; the losses overflow, and from then on every number is nan. That is reported, and "
-        "nothing breaks. A rate small enough to survive is too small to learn anything in ten epochs: the remedy is the "
-        "scale of the weights, not that of the steps."
+        + f"\n\nBefore training, the gradient of one of the layers has the norm {steepest:,.0f}: a step of 0.1 throws the "
+        "weights out of any region that they belong to, losses overflow, and from then on every number is nan. That is "
+        f"reported, and nothing breaks. {best}a constant would reach {variance:.3g}, the variance of the truth. The remedy "
+        "is the scale of the weights, not that of the steps."
     )
 
 
@@ -202,36 +207,40 @@ def _compared(settings: Iterable[Setting]) -> str:
     return table(head, rows)
 
 
-def lazy_runs(widths: Sequence[int] = (20, 100, 500), learning_rate: float = 0.02) -> list[tuple[int, xr.Dataset]]:
-    """Real networks and their linearised models, trained alike, of several widths."""
-    found = []
-    for width in widths:
-        setting = Setting(width=width, optimizer="SGD", learning_rate=learning_rate, num_train=500)
-        found.append((width, lazy_run(setting)))
-    return found
+def lazy_run(width: int, share: float = 0.5, epochs: int = 40) -> xr.Dataset:
+    """A network and its linearised model, trained on the same mini-batches, and how far they part.
 
-
-def lazy_run(setting: Setting) -> xr.Dataset:
-    """A network and its linearised model, trained on the same mini-batches, and how far they part."""
+    Parameters
+    ----------
+    width
+        Units in the hidden layer.
+    share
+        Of the largest rate at which the linearised model does not diverge on all data.
+    epochs
+        Of plain gradient descent on 500 examples.
+    """
+    setting = Setting(width=width, optimizer="SGD", epochs=epochs, num_train=500)
     problem = problem_of(setting)
+    setting = changed(setting, learning_rate=share * largest_rate(problem))
     every = max(1, setting.steps // 30)
     real = descent(problem, setting, every=every)
     linear = descent(LinearizedProblem(problem), setting, every=every)
     return laziness(problem, real, linear, kernel_examples=100)
 
 
-def laziness_by_width() -> str:
+def laziness_by_width(widths: Sequence[int] = (20, 100, 500)) -> str:
     """How far networks of several widths leave their tangents."""
+    runs = {width: lazy_run(width) for width in widths}
     rows = [
         [
             width,
-            f"{float(lazy['relative_distance'][-1]):.2f}",
-            f"{float(lazy['relative_error'][-1]):.0%}",
+            f"{float(lazy['relative_distance'][-1]):.1%}",
+            f"{float(lazy['relative_error'][-1]):.1%}",
             f"{float(lazy['loss'][-1]):.4f}",
             f"{float(lazy['trained_loss'][-1]):.4f}",
-            f"{float(lazy['kernel_alignment'][-1]):.3f}",
+            f"{float(lazy['kernel_alignment'][-1]):.5f}",
         ]
-        for width, lazy in lazy_runs()
+        for width, lazy in runs.items()
     ]
     head = [
         "width",
@@ -242,8 +251,8 @@ def laziness_by_width() -> str:
         "kernel like before",
     ]
     return table(head, rows) + (
-        "\n\nDistances are relative to the length of the first weights, the error of the tangent to the change of the "
-        "outputs. The wider the layer, the less each weight has to move, the longer the tangent holds, and the more the "
+        "\n\nEach is trained at half of the largest rate that its linear model stands. Distances are relative to the "
+        "length of the first weights, the error of the tangent to the change of the outputs. The wider the layer, the less each weight has to move, the longer the tangent holds, and the more the "
         "network trains as its linear model does: a generalised linear model whose features are those you saw before "
         "training."
     )
@@ -268,8 +277,3 @@ def orthogonal(setting: Setting = SHALLOW) -> str:
         "claim holds for what it is used for: near its start the network is a generalised linear model of the "
         f"{k} features $U \\Sigma$, with independent coefficients $V^\\top (\\theta - \\theta_0)$."
     )
-
-
-def own_biases() -> bool:
-    """Whether biases are drawn too: those of PyTorch are, the others begin at zero."""
-    return bool((mlp([20], seed=100)[0].bias != 0).any()) and OWN in SCHEMES

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import plotly.graph_objects as go
 import torch
 import torch.nn.functional as F
 import xarray as xr
 
 from thalweg import schema
-from thalweg.landscapes import SinesData, mlp, sines_data
+from thalweg.figures import theme as themes
+from thalweg.landscapes import SinesData, SumOfSines, mlp, sines_data
 from thalweg.measures import descend, extrapolation, gradient_statistics, initialize, linearize, model_fit
 from thalweg.problem import ModuleProblem
 from thalweg.problem.examples import Diverged
@@ -117,6 +119,32 @@ def data_of(setting: Setting) -> SinesData:
     return sines_data(setting.num_train, train_range=(-1.0, setting.upper), seed=seed)
 
 
+def latex(truth: SumOfSines) -> str:
+    r"""The truth as a formula.
+
+    Examples
+    --------
+    >>> latex(SumOfSines((0.5,), (2.0,), (1.0,)))
+    '0.50 \\sin(2.00 x + 1.00)'
+    """
+    waves = zip(truth.amplitudes, truth.frequencies, truth.phases, strict=True)
+    return " + ".join(rf"{a:.2f} \sin({w:.2f} x + {p:.2f})" for a, w, p in waves)
+
+
+def data_figure(data: SinesData, theme: themes.Theme = "light") -> go.Figure:
+    """Training examples among the truth."""
+    look = themes.palette(theme)
+    x, y = (v.numpy().ravel() for v in data.train)
+    dots = go.Scatter(
+        x=x, y=y, mode="markers", name="training examples", marker={"color": look.muted, "size": 5, "opacity": 0.55}
+    )
+    at = data.test.x.numpy().ravel()
+    line = go.Scatter(x=at, y=data.truth(at), name="truth", line={"color": look.text, "width": 3, "dash": "dash"})
+    layout = {"xaxis_title": "x", "yaxis_title": "y", "height": 420, "margin": {"t": 50, "b": 60, "l": 70, "r": 20}}
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom"}
+    return go.Figure([dots, line]).update_layout(template=themes.template(theme), legend=legend, font_size=16, **layout)
+
+
 def problem_of(setting: Setting) -> ModuleProblem:
     """The network as it is drawn, with its data.
 
@@ -174,6 +202,17 @@ def descent(problem: Any, setting: Setting, tick: Callable[[], Any] = lambda: No
 
     start = problem.theta[None]
     return descend(problem, start, optimizer, steps=setting.steps, batch_size=BATCH, seed=setting.seeds[1], every=every)
+
+
+def largest_rate(problem: ModuleProblem) -> float:
+    r"""The learning rate beyond which descent of the linearised model on all data diverges, $N / \sigma_1^2$.
+
+    Examples
+    --------
+    >>> round(largest_rate(problem_of(Setting())), 2)
+    0.17
+    """
+    return problem.num_examples / float(linearize(problem)["singular_value"][0]) ** 2
 
 
 def errors(found: Trained) -> xr.Dataset:

@@ -3,6 +3,7 @@
 One module serves marimo, Jupyter and a page without Python (`standalone`). They need the extra `thalweg[apps]`.
 """
 
+from thalweg.apps.widgets.film import Film
 from thalweg.apps.widgets.instrument import Instrument, packed, standalone, unpacked
 
-__all__ = ["Instrument", "packed", "standalone", "unpacked"]
+__all__ = ["Film", "Instrument", "packed", "standalone", "unpacked"]
