@@ -21,6 +21,9 @@ _MAKERS = {
     "initializations": "compare_initializations",
     "gradients": "gradient_statistics",
     "extrapolation": "extrapolation",
+    "tangent": "linearize",
+    "kernel": "empirical_ntk",
+    "lazy": "laziness",
 }
 
 
