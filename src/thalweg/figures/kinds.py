@@ -24,6 +24,9 @@ _MAKERS = {
     "tangent": "linearize",
     "kernel": "empirical_ntk",
     "lazy": "laziness",
+    "tangent_path": "track_tangent",
+    "gradient_features": "gradient_features",
+    "elbows": "elbows",
 }
 
 

@@ -141,7 +141,7 @@ def kernel_alignment(kernel: xr.Dataset, other: Any = None, *, centered: bool = 
     if centered:
         one, two = _centred(one), _centred(two)
     size = float(np.linalg.norm(one) * np.linalg.norm(two))
-    return float((one * two).sum() / size) if size > 0 else float("nan")
+    return float(np.clip((one * two).sum() / size, -1.0, 1.0)) if size > 0 else float("nan")
 
 
 def _matrix(kernel: xr.Dataset) -> np.ndarray:
