@@ -197,6 +197,37 @@ def _(mo):
 
 
 @app.cell
+def _(answers, mo, np, plot, shown, theme, torch, tw):
+    _end = np.asarray(shown.run["theta"].values[0, -1])
+    _states = {"before training": shown.problem.theta}
+    _states |= {} if shown.after is None else {"after training": torch.as_tensor(_end)}
+    _fine = torch.linspace(-1.0, 1.0, 401)[:, None]
+
+    def _bends(theta_):
+        return plot(tw.figures.elbows(tw.elbows(shown.problem, theta_, truth=shown.data.truth), theme=theme()))
+
+    def _gradients(theta_):
+        found = tw.gradient_features(shown.problem, _fine, theta=theta_)
+        return plot(tw.figures.gradient_features(found, theme=theme()))
+
+    mo.vstack(
+        [
+            mo.md(
+                "### Elbows\n\nEach hidden unit bends the network where its input changes its sign. Marks at the foot of the "
+                "picture are these places; below, a line for each unit where it is on."
+            ),
+            mo.ui.tabs({name: mo.lazy(lambda at=at: _bends(at)) for name, at in _states.items()}),
+            mo.md(
+                "### One feature for each weight\n\nThe gradient of the output in a weight, as a function of $x$, is the feature that "
+                "this weight moves the output by. The principal features above are their combinations."
+            ),
+            mo.ui.tabs({name: mo.lazy(lambda at=at: _gradients(at)) for name, at in _states.items()}),
+        ]
+    )
+    return
+
+
+@app.cell
 def _(mo, np, plot, shown, theme, torch, tw):
     mo.stop(shown.after is None, mo.md("*The network diverged; it has no features.*"))
     _wide = torch.linspace(-1.6, 1.6, 321)[:, None]

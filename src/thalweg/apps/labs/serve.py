@@ -25,16 +25,30 @@ from thalweg.apps.widgets.instrument import look
 
 HOST = "127.0.0.1"
 
-# Figures are drawn in Python, which learns from this cookie for which look.
-_HEAD = f"""<script>
+
+
+def head() -> str:
+    """What marimo puts into the head of each lab: our colours and fonts, larger, and a cookie that tells of the look.
+
+    Figures are drawn in Python, which learns from the cookie whether the reader's page is light or dark.
+    """
+    shown = look()
+    light, dark = shown["light"], shown["dark"]
+    return f"""<script>
 document.cookie = "{COOKIE}=" + (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")
   + ";path=/;SameSite=Strict";
 </script>
 <style>
-#App {{ font-size: 18px; }}
-#App .markdown p, #App .markdown li {{ line-height: 1.6; }}
-#App :focus-visible {{ outline: 3px solid #dd2c1e; outline-offset: 2px; }}
+html:root {{ font-size: 18px; --marimo-text-font: {shown["font"]}; --marimo-heading-font: {shown["font"]}; }}
+html:root, html body, html body .marimo {{ --background: {light["paper"]} !important; }}
+html:root:has(body.dark), html body.dark, html body.dark .marimo {{ --background: {dark["paper"]} !important; }}
+body :is(.prose, .markdown) {{ font-size: 1.05rem !important; line-height: 1.6; color: {light["text"]}; }}
+body.dark :is(.prose, .markdown) {{ color: {dark["text"]}; }}
+body :is(.prose, .markdown) :is(h1, h2, h3) {{ font-weight: 640; }}
+body .prose {{ max-width: none; }}
+body :focus-visible {{ outline: 3px solid {light["moved"]} !important; outline-offset: 2px; }}
 </style>"""
+
 
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -61,7 +75,7 @@ h2 { margin: 0; font-size: 1.4rem; } p { margin: .3rem 0 0; } .minutes { color: 
 
 def application() -> Starlette:
     """The server's application: the list of labs at `/`, each lab at `/name/`. Other host names are refused."""
-    labs: Any = marimo.create_asgi_app(quiet=True, html_head=_HEAD)
+    labs: Any = marimo.create_asgi_app(quiet=True, html_head=head())
     for found in LABS.values():
         labs = labs.with_app(path=f"/{found.name}", root=str(found.file))
 

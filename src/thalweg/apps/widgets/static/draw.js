@@ -278,7 +278,7 @@ class Chart {
       rule(this.px(at), this.top, this.px(at), bottom, this.zero && at === 0 ? "zero" : "grid");
       write(this.px(at), bottom + 20, say(at), { "text-anchor": "middle" });
     }
-    for (const at of ticks(this.y, this.h / 60)) {
+    for (const at of ticks(this.y, this.h / 45)) {
       rule(this.left, this.py(at), right, this.py(at), this.zero && at === 0 ? "zero" : "grid");
       write(this.left - 8, this.py(at) + 5, say(at), { "text-anchor": "end" });
     }
