@@ -24,7 +24,8 @@ def _():
     from thalweg.apps.labs.running import pressed, quick, theme
     from thalweg.apps.widgets import Film
 
-    return Film, answers, mo, np, plot, pressed, question, quick, runs, theme, torch, tw
+    few = {"num_train": 200, "epochs": 3} if quick() else {}  # of scripts
+    return Film, answers, few, mo, np, plot, pressed, question, quick, runs, theme, torch, tw
 
 
 @app.cell
@@ -34,9 +35,9 @@ def _(mo):
 
     Near its weights $\theta_0$ a network is linear in them,
     $$ f(\theta; x) \approx f(\theta_0; x) + J(x)\,(\theta - \theta_0), $$
-    whatever it is in $x$. The Jacobian $J = U \Sigma V^\top$ of all training examples then says everything about what small
-    steps can do: the columns of $U \Sigma$, its **principal features**, are the functions of $x$ that can be added to the
-    outputs, the most easily moved first.
+    whatever it is in $x$. The Jacobian $J = U \Sigma V^\top$ of all training examples then says everything about what
+    small steps can do: the columns of $U \Sigma$, its **principal features**, are the functions of $x$ that can be
+    added to the outputs, the most easily moved first.
 
     Here you train small networks on a sum of three sine waves, and look at these features before and after.
     """)
@@ -49,8 +50,9 @@ def _(mo, plot, runs, theme):
     mo.vstack(
         [
             mo.md(
-                f"## The task\n\nThe truth is $f(x) = {runs.latex(_data.truth)}$. Training examples ({len(_data.train.x):,}) "
-                f"have noise of standard deviation 0.1; the {len(_data.test.x)} test examples have none."
+                f"## The task\n\nThe truth is $f(x) = {runs.latex(_data.truth)}$. Training examples "
+                f"({len(_data.train.x):,}) have noise of standard deviation 0.1; the {len(_data.test.x)} test "
+                f"examples have none."
             ),
             plot(runs.data_figure(_data, theme())),
         ]
@@ -94,15 +96,15 @@ def _(mo, runs):
 
 
 @app.cell
-def _(controls, mo, quick, runs):
+def _(controls, few, mo, quick, runs):
     mo.stop(
         controls.value is None and not quick(),
         mo.md(
-            "*Press **Train**. With the choices as they stand: one hidden layer of 20 units, 468 updates, about a second.*"
+            "*Press **Train**. With the choices as they stand: one hidden layer of 20 units, 468 updates, about a "
+            "second.*"
         ),
     )
-    _few = {"num_train": 300, "epochs": 4} if quick() and controls.value is None else {}
-    setting = runs.Setting(**{**(controls.value or {}), **_few})
+    setting = runs.Setting(**{**(controls.value or {}), **few})
     with mo.status.progress_bar(total=setting.steps, title="Training", remove_on_exit=True) as _bar:
         _left = iter(range(setting.steps))  # the optimiser is tried out first: those steps are none of these
         shown = runs.trained(setting, lambda: _bar.update() if next(_left, None) is not None else None)
@@ -146,8 +148,9 @@ def _(mo, plot, shown, theme, tw):
     mo.vstack(
         [
             mo.md(
-                "### The tangent, before and after\n\nOn the left the singular values, in the middle the principal features "
-                "over $x$ (the first two in colour), on the right the first two against each other, coloured by $x$."
+                "### The tangent, before and after\n\nOn the left the singular values, in the middle the principal "
+                "features over $x$ (the first two in colour), on the right the first two against each other, coloured "
+                "by $x$."
             ),
             plot(tw.figures.tangent({"before training": shown.before, "after training": shown.after}, theme=theme())),
         ]
@@ -167,18 +170,19 @@ def _(mo, shown):
 
 
 @app.cell
-def _(answers, mo, question):
+def _(answers, few, mo, question):
     mo.vstack(
         [
             question(
-                "**How many weights?** Set four hidden layers of 20 units. Before you look: of how many modules (linear layers "
-                "and ReLUs) does such a sequence consist, how many weights has it, and what shape have its outputs for ten inputs?",
+                "**How many weights?** Set four hidden layers of 20 units. Before you look: of how many modules "
+                "(linear layers and ReLUs) does such a sequence consist, how many weights has it, and what shape have "
+                "its outputs for ten inputs?",
                 answers.deep_network,
             ),
             question(
-                "**Width, depth, output layer.** Compare 10, 20 and 40 units, then two layers, then the output layer alone. How does "
-                "the number of features that matter change, and what does it do to the fit?",
-                answers.widths,
+                "**Width, depth, output layer.** Compare 10, 20 and 40 units, then two layers, then the output layer "
+                "alone. How does the number of features that matter change, and what does it do to the fit?",
+                lambda: answers.widths(**few),
             ),
         ]
     )
@@ -197,31 +201,29 @@ def _(mo):
 
 
 @app.cell
-def _(answers, mo, np, plot, shown, theme, torch, tw):
-    _end = np.asarray(shown.run["theta"].values[0, -1])
-    _states = {"before training": shown.problem.theta}
-    _states |= {} if shown.after is None else {"after training": torch.as_tensor(_end)}
+def _(mo, shown):
+    _known = ["before training", "after training"][: 1 + (shown.after is not None)]
+    when = mo.ui.radio(_known, value=_known[-1], label="Look at the network", inline=True)
+    mo.vstack([mo.md("### Elbows, and one feature for each weight"), when])
+    return (when,)
+
+
+@app.cell
+def _(mo, np, plot, shown, theme, torch, tw, when):
+    _at = shown.problem.theta if when.value == "before training" else torch.as_tensor(np.array(shown.run.theta[0, -1]))
     _fine = torch.linspace(-1.0, 1.0, 401)[:, None]
-
-    def _bends(theta_):
-        return plot(tw.figures.elbows(tw.elbows(shown.problem, theta_, truth=shown.data.truth), theme=theme()))
-
-    def _gradients(theta_):
-        found = tw.gradient_features(shown.problem, _fine, theta=theta_)
-        return plot(tw.figures.gradient_features(found, theme=theme()))
-
     mo.vstack(
         [
             mo.md(
-                "### Elbows\n\nEach hidden unit bends the network where its input changes its sign. Marks at the foot of the "
+                "Each hidden unit bends the network where its input changes its sign. Marks at the foot of the "
                 "picture are these places; below, a line for each unit where it is on."
             ),
-            mo.ui.tabs({name: mo.lazy(lambda at=at: _bends(at)) for name, at in _states.items()}),
+            plot(tw.figures.elbows(tw.elbows(shown.problem, _at, truth=shown.data.truth), theme=theme())),
             mo.md(
-                "### One feature for each weight\n\nThe gradient of the output in a weight, as a function of $x$, is the feature that "
-                "this weight moves the output by. The principal features above are their combinations."
+                "The gradient of the output in a weight, as a function of $x$, is the feature that this weight moves "
+                "the output by. The principal features are combinations of these."
             ),
-            mo.ui.tabs({name: mo.lazy(lambda at=at: _gradients(at)) for name, at in _states.items()}),
+            plot(tw.figures.gradient_features(tw.gradient_features(shown.problem, _fine, theta=_at), theme=theme())),
         ]
     )
     return
@@ -238,12 +240,12 @@ def _(mo, np, plot, shown, theme, torch, tw):
 
 
 @app.cell
-def _(answers, question):
+def _(answers, few, question):
     question(
-        "**Out of the range.** Train one hidden layer, and four hidden layers drawn by He's rule, on inputs up to 0.4. How large is the "
-        "error on $[-1, 0.4]$, how large beyond? How does the linearisation of the deep network compare with that of the shallow one, and "
-        "with that of the same deep network trained on the whole range?",
-        answers.out_of_range,
+        "**Out of the range.** Train one hidden layer, and four hidden layers drawn by He's rule, on inputs up to "
+        "0.4. How large is the error on $[-1, 0.4]$, how large beyond? How does the linearisation of the deep network "
+        "compare with that of the shallow one, and with that of the same deep network trained on the whole range?",
+        lambda: answers.out_of_range(**few),
     )
     return
 
@@ -254,7 +256,8 @@ def _(mo):
     ## First weights
 
     Gradients are products over layers. Draw the weights too small and nothing reaches the first layer, too large and
-    everything explodes. Below, the norm of the gradient of each weight matrix over all training examples, before training.
+    everything explodes. Below, the norm of the gradient of each weight matrix over all training examples, before
+    training.
     """)
     return
 
@@ -269,7 +272,8 @@ def _(answers, mo, runs, setting):
                 + answers.table(["weight matrix", "norm of its gradient"], [[n, f"{v:.3e}"] for n, v in _norms.items()])
             ),
             mo.md(
-                "The buttons below compare all schemes on four hidden layers of 20 units, with the same mini-batches for all."
+                "The buttons below compare all schemes on four hidden layers of 20 units, with the same mini-batches "
+                "for all."
             ),
         ]
     )
@@ -300,27 +304,29 @@ def _(compare, mo, plot, pressed, quick, runs, theme, tw):
 
 
 @app.cell
-def _(answers, mo, question):
+def _(answers, few, mo, question):
     mo.vstack(
         [
             question(
-                "**Gradients, layer by layer.** Read off the gradient norms for ±0.03, for ±3, and for He's rule, with four hidden layers. Which "
-                "of the three would you train, and why do all layers suffer at once?",
-                answers.first_gradients,
+                "**Gradients, layer by layer.** Read off the gradient norms for ±0.03, for ±3, and for He's rule, "
+                "with four hidden layers. Which of the three would you train, and why do all layers suffer at once?",
+                lambda: answers.first_gradients(**few),
             ),
             question(
-                "**Weights of ±0.03.** Train that network. What does it predict? Look at its tangent before and after: what is there to be seen, "
-                "and what does the matrix of features say where the picture is of no use?",
-                answers.small_weights,
+                "**Weights of ±0.03.** Train that network. What does it predict? Look at its tangent before and "
+                "after: what is there to be seen, and what does the matrix of features say where the picture is of no "
+                "use?",
+                lambda: answers.small_weights(**few),
             ),
             question(
                 "**Weights of ±3.** Train it. What happens, and at which update? Does a smaller learning rate help?",
-                answers.large_weights,
+                lambda: answers.large_weights(**few),
             ),
             question(
-                "**A better start.** Train the deep network from He's or Xavier's weights, which look at the number of units. How well does it do? "
-                "Hold its linearisation against that of ±3 and that of the single layer.",
-                answers.good_weights,
+                "**A better start.** Train the deep network from He's or Xavier's weights, which look at the number "
+                "of units. How well does it do? Hold its linearisation against that of ±3 and that of the single "
+                "layer.",
+                lambda: answers.good_weights(**few),
             ),
         ]
     )
@@ -332,9 +338,9 @@ def _(mo):
     mo.md(r"""
     ## Is training lazy?
 
-    If the weights hardly move, the network stays near its tangent: training is that of a **generalised linear model** with
-    the features from before training, whose kernel is $J J^\top$. Train a network and its linearised model side by side, on the
-    same mini-batches of plain gradient descent.
+    If the weights hardly move, the network stays near its tangent: training is that of a **generalised linear model**
+    with the features from before training, whose kernel is $J J^\top$. Train a network and its linearised model side
+    by side, on the same mini-batches of plain gradient descent.
     """)
     return
 
@@ -348,7 +354,12 @@ def _(mo):
                 steps=[10, 20, 50, 100, 200, 500], value=100, label="Units in the hidden layer", show_value=True
             ),
             share=mo.ui.slider(
-                0.1, 1.5, 0.1, value=0.5, label="Learning rate, of the largest that the linear model stands", show_value=True
+                0.1,
+                1.5,
+                0.1,
+                value=0.5,
+                label="Learning rate, of the largest that the linear model stands",
+                show_value=True,
             ),
             epochs=mo.ui.slider(5, 80, 5, value=40, label="Epochs", show_value=True),
         )
@@ -368,18 +379,19 @@ def _(answers, lazy_controls, mo, plot, quick, theme, tw):
 
 
 @app.cell
-def _(answers, mo, question):
+def _(answers, few, mo, question):
     mo.vstack(
         [
             question(
-                "**When does the tangent hold?** Make the layer wider and the learning rate smaller. What happens to the error of the linearised "
-                "outputs, to the way the weights go, and to the two losses?",
-                answers.laziness_by_width,
+                "**When does the tangent hold?** Make the layer wider and the learning rate smaller. What happens to "
+                "the error of the linearised outputs, to the way the weights go, and to the two losses?",
+                lambda: answers.laziness_by_width(**({"widths": (20, 50), "epochs": 3} if few else {})),
             ),
             question(
-                r"**Is $V$ orthogonal?** One says that gradient descent on the weights is gradient descent on the coefficients "
-                r"$V^\top(\theta - \theta_0)$ of the principal features, since $V$ is orthogonal. Is it? What would you measure?",
-                answers.orthogonal,
+                r"**Is $V$ orthogonal?** One says that gradient descent on the weights is gradient descent on the "
+                r"coefficients $V^\top(\theta - \theta_0)$ of the principal features, since $V$ is orthogonal. Is it? "
+                r"What would you measure?",
+                lambda: answers.orthogonal(**few),
             ),
         ]
     )

@@ -26,7 +26,6 @@ from thalweg.apps.widgets.instrument import look
 HOST = "127.0.0.1"
 
 
-
 def head() -> str:
     """What marimo puts into the head of each lab: our colours and fonts, larger, and a cookie that tells of the look.
 

@@ -1,8 +1,12 @@
-"""Worked answers of the lab on linearisation: markdown from measurements that are made when an answer is opened."""
+"""Worked answers of the lab on linearisation: markdown from measurements that are made when an answer is opened.
+
+Each takes `few`, changes of every setting: `num_train=200, epochs=3` for a quick look.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +15,6 @@ import xarray as xr
 from thalweg.apps.labs.sine_runs import (
     SCHEMES,
     Setting,
-    Trained,
     changed,
     descent,
     final_error,
@@ -22,7 +25,7 @@ from thalweg.apps.labs.sine_runs import (
     trained,
 )
 from thalweg.landscapes import mlp
-from thalweg.measures import laziness, linearize, principal_features_at
+from thalweg.measures import elbows, laziness, linearize
 from thalweg.problem import LinearizedProblem
 
 SHALLOW = Setting()
@@ -60,129 +63,119 @@ def deep_network() -> str:
     shape = tuple(net(torch.zeros(10, 1)).shape)
     return (
         f"`mlp([20] * 4)` is a sequence of **{len(net)} modules**, {sum(n > 0 for n in counts)} linear and "
-        f"{sum(n == 0 for n in counts)} ReLUs between them. Each linear layer has inputs × units weights and a bias for "
-        f"each unit: {sums} = **{sum(counts):,} weights**. Ten inputs give outputs of shape **{list(shape)}**."
+        f"{sum(n == 0 for n in counts)} ReLUs between them. Each linear layer has inputs × units weights and a bias "
+        f"for each unit: {sums} = **{sum(counts):,} weights**. Ten inputs give outputs of shape **{list(shape)}**."
     )
 
 
-def first_gradients(settings: Sequence[Setting] = (SMALL, LARGE, GOOD)) -> str:
+def first_gradients(**few: Any) -> str:
     """Norms of the gradient of each weight matrix, before training."""
+    settings = [changed(s, **few) for s in (SMALL, LARGE, GOOD)]
     norms = [gradient_norms(s) for s in settings]
     rows = [[name, *(f"{n[name]:.3e}" for n in norms)] for name in norms[0]]
     spread = norms[1]["0.weight"] / norms[0]["0.weight"]
     return (
         table(["weight matrix", *(SCHEMES[s.scheme] for s in settings)], rows)
-        + "\n\nA signal that passes a layer is multiplied by about the size of its weights times the root of the number "
-        "of inputs, and so is the gradient on its way back. With five layers this factor enters five times over: from "
-        f"±0.03 to ±3 the gradient of the first layer grows by a factor of {spread:.1e}. Written with a fixed number of "
-        "decimals the small ones would read 0.00000: they are small, not zero, and training has next to nothing to "
-        "follow."
+        + "\n\nA signal that passes a layer is multiplied by about the size of its weights times the root of the "
+        "number of inputs, and so is the gradient on its way back. With five layers this factor enters five times: "
+        "from "
+        f"±0.03 to ±3 the gradient of the first layer grows by a factor of {spread:.1e}. With a fixed number of "
+        "decimals the small ones would read 0.00000. They are not zero, but training has next to nothing to follow."
     )
 
 
-def small_weights(setting: Setting = SMALL) -> str:
+def small_weights(**few: Any) -> str:
     """What a network of tiny weights learns."""
-    found = trained(setting)
+    found = trained(changed(SMALL, **few))
     told = predictions(found)
     spread = float(told["prediction"].max() - told["prediction"].min())
-    truth = float(told["target"].var())
     before, after = found.before, found.after
-    assert after is not None
-    features = before["principal_feature"].values[:4]
-    printed = "\n".join("    " + "  ".join(f"{v: .3e}" for v in row[:2]) for row in features)
+    values = before["singular_value"].values
+    printed = "\n".join(
+        "    " + "  ".join(f"{v: .3e}" for v in row) for row in before["principal_feature"].values[:4, :2]
+    )
+    end = (
+        "" if after is None else f"rank {after.attrs['rank']}, and the largest is {after.singular_value.values[0]:.4g}"
+    )
     return (
-        f"Its error on the test inputs is **{final_error(found):.3f}**. The truth itself has the variance {truth:.3f}: "
-        "a constant would do as well. And a constant it is: over all test inputs the prediction changes by "
-        f"{spread:.1e}.\n\n"
-        f"Before training the Jacobian has rank {before.attrs['rank']}, and its singular values fall from "
-        f"{float(before['singular_value'][0]):.3g} to {float(before['singular_value'][-1]):.3g}. The first feature is the "
-        "same at every input (the bias of the output), and the rest is smaller by a factor of "
-        f"{float(before['singular_value'][0] / before['singular_value'][1]):.0f} or more. After training the "
-        f"rank is {after.attrs['rank']}, with the first singular value {float(after['singular_value'][0]):.4g} = the root "
-        f"of the number of examples, {np.sqrt(before.sizes['row']):.4g}: only that bias has learned.\n\n"
-        f"Where a picture shows nothing, look at the numbers. The first rows of the principal features:\n\n{printed}"
+        f"Its error on the test inputs is **{final_error(found):.3f}**; the truth itself has the variance "
+        f"{float(told['target'].var()):.3f}, so that the best constant does as well. And a constant it is: over all "
+        f"test inputs the prediction changes by {spread:.1e}.\n\n"
+        f"Before training the Jacobian has rank {before.attrs['rank']}; the largest singular value is "
+        f"{values[0]:.4g}, the next {values[1]:.2g}. The first feature is the bias of the output, the same at every "
+        f"input. After training: {end}. The root of the number of examples is {np.sqrt(before.sizes['row']):.4g}: the "
+        f"bias is all that learns.\n\nWhere a picture shows nothing, look at the numbers, here the first rows of the "
+        f"features:\n\n{printed}"
     )
 
 
-def large_weights(setting: Setting = LARGE, rates: Sequence[float] = (1e-1, 1e-3, 1e-5, 1e-6, 1e-7)) -> str:
+def large_weights(rates: Sequence[float] = (1e-1, 1e-3, 1e-5, 1e-6, 1e-7), **few: Any) -> str:
     """At which rates a network of huge weights diverges."""
-    steepest = max(gradient_norms(setting).values())
+    steepest = max(gradient_norms(changed(LARGE, **few)).values())
     rows, reached, variance = [], [], 0.0
     for rate in rates:
-        found = trained(changed(setting, learning_rate=rate))
+        found = trained(changed(LARGE, learning_rate=rate, **few))
         losses, error = found.run["loss"].values[0], final_error(found)
         lost = ~np.isfinite(losses)
         when = f"diverged by update {int(found.run['step'][int(lost.argmax())])}" if lost.any() else "stays finite"
         rows.append([f"{rate:.0e}", f"{losses[0]:,.0f}", f"{error:.3g}", when])
         reached += [error] if np.isfinite(error) else []
         variance = float(found.data.test.y.var(correction=0))
-    best = f"The best error of those that survive is {min(reached):.3g}; " if reached else "None survives; "
+    best = f"The best error of those that survive is {min(reached):.3g}" if reached else "None survives"
     return (
         table(["learning rate", "loss before", "test error after", ""], rows)
-        + f"\n\nBefore training, the gradient of one of the layers has the norm {steepest:,.0f}: a step of 0.1 throws the "
-        "weights out of any region that they belong to, losses overflow, and from then on every number is nan. That is "
-        f"reported, and nothing breaks. {best}a constant would reach {variance:.3g}, the variance of the truth. The remedy "
-        "is the scale of the weights, not that of the steps."
+        + f"\n\nBefore training, the gradient of one of the layers has the norm {steepest:,.0f}: a step of 0.1 throws "
+        "the weights out of any region that they belong to, losses overflow, and from then on every number is nan. "
+        "That "
+        f"is reported, and nothing breaks. {best}; a constant would reach {variance:.3g}, the variance of the truth. "
+        f"The "
+        "remedy is the scale of the weights, not that of the steps."
     )
 
 
-def good_weights(
-    settings: Sequence[Setting] = (LARGE, GOOD, changed(GOOD, scheme="xavier_uniform"), SHALLOW),
-) -> str:
+def good_weights(**few: Any) -> str:
     """Initialisations that look at the number of inputs."""
-    return _compared(settings) + (
+    settings = (LARGE, GOOD, changed(GOOD, scheme="xavier_uniform"), SHALLOW)
+    return _compared(changed(s, **few) for s in settings) + (
         "\n\nHe draws from a variance of 2 / inputs, Xavier from 2 / (inputs + outputs): each layer then passes on a "
-        "signal about as large as it came, however many layers there are. The deep networks start from few features "
-        "(with zero biases a ReLU network of one input bends at zero only) and end with several times as many as one hidden layer: depth "
-        "bends its own bends."
+        "signal about as large as it came, however many layers there are. With zero biases a ReLU network of one input "
+        "bends at zero only, so that the deep networks start from few features; trained, they have several times as "
+        "many as the single layer."
     )
 
 
-def out_of_range(upper: float = 0.4) -> str:
+def out_of_range(upper: float = 0.4, **few: Any) -> str:
     """A network beyond its training inputs."""
     rows = []
     for setting in (changed(SHALLOW, upper=upper), changed(GOOD, upper=upper), GOOD):
-        found = trained(setting)
-        told = predictions(found)
-        inside, outside = told["mean_square_error"].values
-        beyond = "" if setting.upper >= 1 else f"{outside:.4f}"
-        rest = _beyond(found) if setting.upper < 1 else ""
-        rows.append(
-            [setting.name, f"{inside:.4f}", beyond, visible(found.after) if found.after is not None else "", rest]
-        )
-    head = [
-        "network",
-        "error inside",
-        "error beyond",
-        f"values above {SHARE:.0%}",
-        "how straight the features are beyond",
-    ]
+        found = trained(changed(setting, **few))
+        theta = torch.as_tensor(np.array(found.run["theta"].values[0, -1]))
+        bends = [
+            elbows(found.problem, theta, input_range=ends).sizes["elbow"] for ends in ((-1.0, upper), (upper, 1.0))
+        ]
+        errors = predictions(found)["mean_square_error"].values
+        rest = f"{errors[1]:.4f}" if setting.upper < 1 else "(trained there)"
+        seen = "" if found.after is None else f"{found.after.attrs['rank']} ({visible(found.after)})"
+        rows.append([setting.name, f"{errors[0]:.4f}", rest, seen, *bends])
+    head = ["network", "error inside", "error beyond", "rank (above 1%)", "elbows inside", f"beyond {upper:g}"]
     return table(head, rows) + (
-        "\n\nInside the range of its data the deep network is as good as ever. Beyond, the error is larger by orders of "
-        "magnitude: no example has bent anything there. The last column is the share of the first five features' variation "
-        "beyond the data that a straight line explains. A ReLU network is linear where it has no bends, and so are its "
-        "features: it can only go on as it went at the edge."
+        "\n\nWhere there were data, the deep network is about as good as if it had been trained on the whole range. "
+        "Beyond them nothing has put the elbows where the truth bends: between elbows the network and all its "
+        "features are straight lines, which go on as they went at the edge. The linearisation of the deep network has "
+        "the same number of visible features as that of the deep network trained everywhere, about, and many more "
+        "than the shallow one's; it is not for want of features that it fails, but because no example says how to "
+        "combine them there."
     )
 
 
-def _beyond(found: Trained) -> str:
-    """R² of straight lines through the first features beyond the data."""
-    x = torch.linspace(found.setting.upper + 0.1, 1.0, 40)[:, None]
-    theta = found.run["theta"].values[0, -1]
-    assert found.after is not None
-    features = principal_features_at(found.after, found.problem, x, theta=theta)["principal_feature"].values[:, :5]
-    fitted = np.polynomial.polynomial.polyfit(x.numpy().ravel(), features, 1)
-    rest = features - np.polynomial.polynomial.polyval(x.numpy().ravel(), fitted).T
-    return f"{1 - (rest**2).sum() / ((features - features.mean(0)) ** 2).sum():.1%}"
-
-
-def widths(settings: Sequence[Setting] | None = None) -> str:
+def widths(**few: Any) -> str:
     """Width, a second layer, and the output layer alone."""
-    some = [changed(SHALLOW, width=w) for w in (10, 20, 40)]
-    return _compared(settings or [*some, changed(SHALLOW, depth=2), changed(SHALLOW, output_only=True)]) + (
-        "\n\nEvery hidden unit brings a place where the network bends, and a feature for it; more of them can be "
-        "combined to a better fit. With the output layer alone the hidden units stay where they were drawn: the "
-        "tangent is then the whole truth (the outputs are linear in the weights that move), the features do not change, and "
+    settings = [changed(SHALLOW, width=w) for w in (10, 20, 40)]
+    settings += [changed(SHALLOW, depth=2), changed(SHALLOW, output_only=True)]
+    return _compared(changed(s, **few) for s in settings) + (
+        "\n\nEvery hidden unit brings an elbow, and features for it; more of them can be combined to a better fit, "
+        "though not every unit is used. With the output layer alone the elbows stay where they were drawn: the "
+        "outputs are linear in the weights that move, the tangent is the whole truth, its features do not change, and "
         "the fit is what a linear regression on them can reach."
     )
 
@@ -191,20 +184,17 @@ def _compared(settings: Iterable[Setting]) -> str:
     rows = []
     for setting in settings:
         found = trained(setting)
-        after = found.after
-        ranks = ["diverged", ""] if after is None else [after.attrs["rank"], visible(after)]
-        lost = final_error(found)
+        before, after, lost = found.before, found.after, final_error(found)
         rows.append(
             [
                 setting.name,
                 f"{found.problem.num_weights:,}",
                 f"{lost:.4f}" if np.isfinite(lost) else "diverged",
-                f"{found.before.attrs['rank']} ({visible(found.before)})",
-                f"{ranks[0]} ({ranks[1]})" if ranks[1] != "" else ranks[0],
+                f"{before.attrs['rank']} ({visible(before)})",
+                "diverged" if after is None else f"{after.attrs['rank']} ({visible(after)})",
             ]
         )
-    head = ["network", "weights", "test error", "rank before (above 1%)", "after"]
-    return table(head, rows)
+    return table(["network", "weights", "test error", "rank before (values above 1%)", "after"], rows)
 
 
 def lazy_run(width: int, share: float = 0.5, epochs: int = 40) -> xr.Dataset:
@@ -228,52 +218,37 @@ def lazy_run(width: int, share: float = 0.5, epochs: int = 40) -> xr.Dataset:
     return laziness(problem, real, linear, kernel_examples=100)
 
 
-def laziness_by_width(widths: Sequence[int] = (20, 100, 500)) -> str:
+def laziness_by_width(widths: Sequence[int] = (20, 100, 500), epochs: int = 40) -> str:
     """How far networks of several widths leave their tangents."""
-    runs = {width: lazy_run(width) for width in widths}
-    rows = [
-        [
-            width,
-            f"{float(lazy['relative_distance'][-1]):.1%}",
-            f"{float(lazy['relative_error'][-1]):.1%}",
-            f"{float(lazy['loss'][-1]):.4f}",
-            f"{float(lazy['trained_loss'][-1]):.4f}",
-            f"{float(lazy['kernel_alignment'][-1]):.5f}",
-        ]
-        for width, lazy in runs.items()
-    ]
-    head = [
-        "width",
-        "weights moved",
-        "error of the tangent",
-        "loss, network",
-        "loss, linear model",
-        "kernel like before",
-    ]
+    rows = []
+    for width in widths:
+        end = lazy_run(width, epochs=epochs).isel(step=-1)
+        shares = [f"{float(end[name]):.1%}" for name in ("relative_distance", "relative_error")]
+        losses = [f"{float(end[name]):.4f}" for name in ("loss", "trained_loss")]
+        rows.append([width, *shares, *losses, f"{float(end['kernel_alignment']):.5f}"])
+    head = ["width", "weights moved", "error of the tangent", "loss, network", "loss, linear model", "kernel as before"]
     return table(head, rows) + (
-        "\n\nEach is trained at half of the largest rate that its linear model stands. Distances are relative to the "
-        "length of the first weights, the error of the tangent to the change of the outputs. The wider the layer, the less each weight has to move, the longer the tangent holds, and the more the "
-        "network trains as its linear model does: a generalised linear model whose features are those you saw before "
-        "training."
+        "\n\nEach is trained at half of the largest rate that its linear model stands. The way of the weights is told "
+        "relative to the length of the first weights, the error of the tangent relative to the change of the outputs. "
+        "The wider the layer, the less each weight has to move, the longer the tangent holds, and the more the network "
+        "trains as its linear model does: a generalised linear model of the features that were there before training."
     )
 
 
-def orthogonal(setting: Setting = SHALLOW) -> str:
+def orthogonal(**few: Any) -> str:
     """Whether V is orthogonal, and what that is good for."""
-    problem = problem_of(setting)
-    tangent = linearize(problem, method="exact", vectors=True)
+    tangent = linearize(problem_of(changed(SHALLOW, **few)), method="exact", vectors=True)
     right = tangent["right_vector"].values.astype(np.float64)
-    product = right @ right.T
-    worst = float(np.abs(product - np.eye(len(product))).max())
     k, m = right.shape
-    projector = right.T @ right
-    gap = float(np.abs(projector - np.eye(m)).max())
+    rows, columns = (float(np.abs(a - np.eye(len(a))).max()) for a in (right @ right.T, right.T @ right))
     return (
-        f"The Jacobian ({tangent.sizes['row']:,} × {m}) has rank {k}. Measured: $\\max |V^\\top V - I|$ = **{worst:.1e}**. "
-        f"The {k} columns of $V$ are orthonormal, to rounding: along them distances are distances of weights, and a step of "
-        "gradient descent in the coordinates $V^\\top \\theta$ is the same step.\n\n"
-        f"But $V V^\\top$ is no identity ($\\max |V V^\\top - I|$ = {gap:.2f}): there are {m - k} further directions, along "
-        "which no output changes to first order. $V$ is orthogonal as a square matrix only if these are added. So the "
-        "claim holds for what it is used for: near its start the network is a generalised linear model of the "
-        f"{k} features $U \\Sigma$, with independent coefficients $V^\\top (\\theta - \\theta_0)$."
+        f"The Jacobian ({tangent.sizes['row']:,} × {m}) has rank {k}. Measured: the entries of $V^\\top V - I$ are at "
+        f"most **{rows:.1e}**. The {k} columns of $V$ are orthonormal to rounding: along them distances are distances "
+        f"of weights, "
+        "and a step of gradient descent in the coordinates $V^\\top \\theta$ is the same step.\n\n"
+        f"But $V V^\\top$ is no identity (entries of the difference up to {columns:.2f}): there are {m - k} further "
+        "directions, along which no output changes to first order, and $V$ is an orthogonal square matrix only with "
+        "these added. The claim holds for what it is used for: near its start the network is a generalised linear "
+        "model of the "
+        f"{k} features $U \\Sigma$, with the coefficients $V^\\top (\\theta - \\theta_0)$."
     )

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ class Plan:
         Eigenpairs, and the images (a fixed random subset) that curvature along training is measured on.
     chain_steps
         Updates of the chain between two optima.
+    rows, top
+        At how many steps of training the curvature is measured, and how many pairs.
     reach
         How far to go along eigenvectors.
     points
@@ -74,6 +77,8 @@ class Plan:
     pairs: int = 20
     examples: int = 1000
     chain_steps: int = 800
+    rows: int = 9
+    top: int = 10
     reach: float = 0.1
     points: int = 11
     seed: int = 0
@@ -91,7 +96,9 @@ class Plan:
         return f"{self.data}-{self.num_train}-{self.epochs}epochs-seed{self.seed}"
 
 
-QUICK = Plan("digits", 400, 200, epochs=4, pairs=12, examples=200, chain_steps=60, points=7)
+QUICK = Plan(
+    "digits", 200, 100, epochs=6, rate=3e-3, pairs=12, examples=50, chain_steps=30, rows=3, top=3, points=5, batch_size=32
+)
 """Seconds, for scripts."""
 
 
@@ -157,12 +164,13 @@ class Surfaces:
 
     @property
     def steps(self) -> int:
-        """Updates of the whole training."""
-        return self.plan.epochs * self.per_epoch(self.plan.batch_size)
+        """Updates of a whole training."""
+        return self.plan.epochs * self.per_epoch
 
-    def per_epoch(self, batch_size: int) -> int:
+    @property
+    def per_epoch(self) -> int:
         """Updates in an epoch."""
-        return -(-len(self.images.train[1]) // batch_size)
+        return -(-len(self.images.train[1]) // self.plan.batch_size)
 
     def done(self) -> list[str]:
         """Names of the results that are there."""
@@ -187,10 +195,12 @@ class Surfaces:
         return problem.at(end_of(self.train(FIRST)))
 
     def train(self, name: str = FIRST, tick: Tick = lambda: None) -> xr.Dataset:
-        """A training run, recorded four times an epoch; `SECOND` is another seed, `LARGE` has batches of 512."""
+        """A training run, recorded four times an epoch.
+
+        `SECOND` begins from another seed; `LARGE` has batches of 512 and as many updates.
+        """
         batch = min(512, len(self.images.train[1]) // 2) if name == LARGE else self.plan.batch_size
-        seed = self.plan.seed + (name == SECOND)
-        steps, epoch = self.plan.epochs * self.per_epoch(batch), self.per_epoch(batch)
+        seed, steps = self.plan.seed + (name == SECOND), self.steps
         if (attrs_of(self.study, name) or {}).get("kind") == "trajectory":
             known = load(self.study, name)
             if known.sizes["step"] and int(known["step"][-1]) == steps:
@@ -200,15 +210,14 @@ class Surfaces:
         optimizer = torch.optim.Adam(model.parameters(), lr=self.plan.rate)
         draw = torch.Generator().manual_seed(seed)
         recorder = Recorder(self.study, name, overwrite=True)
-        with recorder.attach(model, optimizer, every=max(1, epoch // 4)):
-            for _ in range(self.plan.epochs):
-                for rows in torch.randperm(len(classes), generator=draw).split(batch):
-                    optimizer.zero_grad()
-                    loss = F.cross_entropy(model(images[rows]), classes[rows])
-                    loss.backward()
-                    recorder.log(loss)
-                    optimizer.step()
-                    tick()
+        with recorder.attach(model, optimizer, every=max(1, self.per_epoch // 4)):
+            for rows in islice(_batches(len(classes), batch, draw), steps):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(images[rows]), classes[rows])
+                loss.backward()
+                recorder.log(loss)
+                optimizer.step()
+                tick()
         return load(self.study, name)
 
     def spectrum(self) -> xr.Dataset:
@@ -248,14 +257,14 @@ class Surfaces:
             )
         return {what: load(self.study, name) for what, name in names.items()}
 
-    def sharpness(self, rows: int = 9) -> xr.Dataset:
+    def sharpness(self) -> xr.Dataset:
         """Top eigenvalues at some of the recorded steps, on a subset of the images."""
 
         def measured() -> xr.Dataset:
             run = self.train(FIRST)
             few = tuple(part[: self.plan.examples] for part in self.images.train)
-            every = max(1, run.sizes["step"] // (rows - 1))
-            return track_spectrum(self.problem.with_data(few), run, 10, every=every, tol=1e-2)
+            every = max(1, run.sizes["step"] // (self.plan.rows - 1))
+            return track_spectrum(self.problem.with_data(few), run, self.plan.top, every=every, tol=1e-2)
 
         return self._kept(COURSE, measured)
 
@@ -272,6 +281,12 @@ class Surfaces:
         if name not in self.done():
             save(make(), self.study, name)
         return load(self.study, name)
+
+
+def _batches(total: int, size: int, draw: torch.Generator) -> Iterator[torch.Tensor]:
+    """Numbers of the images in each mini-batch, in a new order each epoch, without end."""
+    while True:
+        yield from torch.randperm(total, generator=draw).split(size)
 
 
 def end_of(run: xr.Dataset) -> torch.Tensor:

@@ -47,7 +47,8 @@ class Film(Instrument, script="film.js"):
         frames = getattr(figure, "frames", ())
         if not frames or not figure.layout.sliders:
             raise TypeError(
-                f"A {type(figure).__name__} without frames is no film; `thalweg.figures.animate(figure, dataset)` makes one."
+                f"A {type(figure).__name__} without frames is no film; `thalweg.figures.animate(figure, dataset)` "
+                f"makes one."
             )
         steps = [_number(step.label) for step in figure.layout.sliders[0].steps]
         prefix = (figure.layout.sliders[0].currentvalue.prefix or "step").strip(" =")
