@@ -129,6 +129,8 @@ def color(word: str, theme: themes.Theme = "light") -> str:
         "text": p.text,
         "muted": p.muted,
         "faint": p.hole,
+        "pale": p.casing,
+        "ink": "#16243a",
         "path": themes.path_color(0),
         "gold": p.model,
     } | _MORE[theme]

@@ -26,10 +26,10 @@ _NEGATIVE = 1e-3  # of the largest: entries below minus this are not rounding
 def kernel(ds: xr.Dataset, *, backend: Backend = "plotly", theme: Theme = "light", title: str | None = None) -> Any:
     """Draw a tangent kernel, the rows sorted by the input where it is a number and by class where there are classes.
 
-    Entries of both signs are blue and brown around a pale zero, else the colours go from none to large. Kernels of
-    single layers stand beside each other, each with colours of its own and its share of the trace. Of more than 1,000
-    rows in all, evenly spaced examples are drawn, which the subtitle says. Eigenvalues stand beside the kernel where
-    the dataset has them (`eigenvalue`).
+    With several outputs there is a block for each two of them, and rows are sorted so within it. Entries of both signs
+    are blue and brown around a pale zero, else the colours go from small to large. Kernels of single layers stand
+    beside each other, each with colours of its own and its share of the trace. Of more than 1,000 rows in all, evenly
+    spaced examples are drawn, which the subtitle says. Eigenvalues stand beside the kernel where the dataset has them.
 
     Parameters
     ----------
@@ -93,18 +93,17 @@ def prepare_kernel(ds: xr.Dataset, *, title: str | None = None) -> Board:
     cells = []
     for k, name in enumerate(names):
         left, bottom = k % columns == 0, k + columns >= count
-        heading = name + (f" ({totals[k]:.0%} of the trace)" if totals is not None else "")
+        heading = f"Layer {name}" * layered + (f" ({totals[k]:.0%} of the trace)" if totals is not None else "")
         sides = (x if bottom else _bare(x), y if left else _bare(y))
         cells.append(_cell(ds, whole[k][np.ix_(down, across)], (down, across), sides, heading))
     side = 4.9 if columns == 1 else 9.2 / columns - 1.45
-    tall = side * min(2.0, max(0.5, down.size / across.size)) if down.size != across.size else side
     return Board(
         cells=(*cells, *beside),
         columns=columns,
-        rows=(tall,) * -(-count // columns),
+        rows=(side,) * -(-count // columns),
         title=curvature.title(ds, title, "Tangent kernel"),
         subtitle=_facts(ds, down, across),
-        notes=_notes(whole),
+        notes=_notes(whole, [c for c in cells if c.tiles is not None]),
         width=side + 0.9 if columns == 1 else 9.2,
     )
 
@@ -112,29 +111,39 @@ def prepare_kernel(ds: xr.Dataset, *, title: str | None = None) -> Board:
 def _chosen(ds: xr.Dataset, dim: str, prefix: str, most: int) -> np.ndarray:
     """Rows in the order of the drawing; of many, those of evenly spaced examples."""
     order = ds[prefix + "order"].values if prefix + "order" in ds.coords else np.arange(ds.sizes[dim])
+    examples, outputs = (ds[prefix + name].values for name in ("example", "output"))
     found = np.argsort(order, kind="stable")
-    if found.size <= most:
-        return found
-    examples = ds[prefix + "example"].values[found]
-    each = max(1, int((examples == examples[0]).sum()))
-    _, first = np.unique(examples, return_index=True)
-    kept = examples[np.sort(first)][rows.thinned(first.size, max(1, most // each))]
-    return found[np.isin(examples, kept)]
+    _, first = np.unique(examples[found], return_index=True)
+    if found.size > most:
+        each = max(1, found.size // first.size)
+        kept = examples[found][np.sort(first)][rows.thinned(first.size, max(2, most // each))]
+        found = found[np.isin(examples[found], kept)]
+    return np.asarray(found[np.argsort(outputs[found], kind="stable")])
 
 
 def _axis(ds: xr.Dataset, dim: str, prefix: str, kept: np.ndarray) -> Ruler:
-    """Inputs at nice places, or classes in their middles, or numbers of examples."""
+    """Outputs or classes in their middles, inputs at nice places, or numbers of examples."""
     ends = (-0.5, kept.size - 0.5)
+    blocks = _blocks(ds, prefix, kept)
+    if blocks is not None:
+        return rows.blocks(blocks[1], _words(blocks[0], ds, dim))
     if prefix + "x" in ds.coords:
         x = ds[prefix + "x"].values.astype(float)[kept]
         nice = shades.ticks(float(x.min()), float(x.max()))
         at = np.clip(np.interp(nice, x, np.arange(x.size)), 0, x.size - 1)
-        return Ruler(
-            _words("Input x", ds, dim), "linear", ends, 1.0, tuple(at), tuple(number(float(v), 3) for v in nice)
-        )
-    if prefix + "label" in ds.coords:
-        return rows.blocks(ds[prefix + "label"].values[kept], _words("Class", ds, dim))
+        said = tuple(number(float(v), 3) for v in nice)
+        return Ruler(_words("Input x", ds, dim), "linear", ends, 1.0, tuple(at.tolist()), said)
     return Ruler(_words("Example", ds, dim), "linear", ends, 1.0, *_numbered(ds[prefix + "example"].values[kept]))
+
+
+def _blocks(ds: xr.Dataset, prefix: str, kept: np.ndarray) -> tuple[str, np.ndarray] | None:
+    """What the rows are sorted by, if by outputs or classes: its word, and which each row belongs to."""
+    outputs = ds[prefix + "output"].values[kept]
+    if (outputs != outputs[:1]).any():
+        return "Output", outputs
+    if prefix + "label" in ds.coords and prefix + "x" not in ds.coords:
+        return "Class", ds[prefix + "label"].values[kept]
+    return None
 
 
 def _numbered(examples: np.ndarray) -> tuple[tuple[float, ...], tuple[str, ...]]:
@@ -158,41 +167,43 @@ def _cell(
     down, across = kept
     x, y = sides
     edges = (np.arange(across.size + 1) - 0.5, np.arange(down.size + 1) - 0.5)
+    colors = _shades(values)
     hover = _hover(ds, values, down, across) if max(values.shape) <= _SAID else None
     return Cell(
         x,
         y,
-        _bounds(ds, down, across),
+        _bounds(ds, down, across, "pale" if colors.colors == "depth" else "ink"),
         heading,
         equal=down.size == across.size,
         tiles=Tiles(*edges, values.T, hover),
-        shades=_shades(values),
+        shades=colors,
         name="kernel",
     )
 
 
 def _shades(values: np.ndarray) -> Shades:
-    """The ends of the colours leave out the few largest entries."""
+    """The ends of the colours leave out the few entries that are largest, and smallest."""
     finite = values[np.isfinite(values)]
-    reach = float(np.quantile(np.abs(finite), 1 - _BEYOND)) if finite.size else 1.0
-    reach = reach or float(np.abs(finite).max(initial=0.0)) or 1.0
-    if finite.size and finite.min() < -_NEGATIVE * reach:
+    finite = finite if finite.size else np.zeros(1)
+    reach = float(np.quantile(np.abs(finite), 1 - _BEYOND)) or float(np.abs(finite).max())
+    if finite.min() < -_NEGATIVE * reach:
         return shades.around_zero("Kernel", reach)
-    return shades.numbers("Kernel", np.array([0.0, reach]), "depth")
+    return shades.numbers("Kernel", np.array([max(0.0, float(np.quantile(finite, _BEYOND))), reach]), "depth")
 
 
-def _bounds(ds: xr.Dataset, down: np.ndarray, across: np.ndarray) -> tuple[Series, ...]:
-    """Lines between the classes."""
+def _bounds(ds: xr.Dataset, down: np.ndarray, across: np.ndarray, color: str) -> tuple[Series, ...]:
+    """Lines between classes or outputs."""
     found = []
     for prefix, kept, reach, upright in (("", down, across.size, False), ("column_", across, down.size, True)):
-        if prefix + "label" not in ds.coords or prefix + "x" in ds.coords:
+        blocks = _blocks(ds, prefix, kept)
+        if blocks is None:
             continue
-        at = rows.bounds(ds[prefix + "label"].values[kept])
+        at = rows.bounds(blocks[1])
         places = np.repeat(at, 3)
         along = np.tile([-0.5, reach - 0.5, np.nan], at.size)
         x, y = (places, along) if upright else (along, places)
-        hover = ("between two classes",) * places.size
-        found.append(Series("class boundary", x, y, "text", 0.5, hover=hover, key=""))
+        hover = ("",) * places.size
+        found.append(Series("boundary", x, y, color, 0.6, hover=hover, key=""))
     return tuple(found)
 
 
@@ -233,15 +244,26 @@ def _shares(whole: np.ndarray) -> np.ndarray:
 
 def _facts(ds: xr.Dataset, down: np.ndarray, across: np.ndarray) -> str:
     by = "input" if "x" in ds.coords else "class" if "label" in ds.coords else "example"
+    by = f"output and {by}" if (ds["output"].values != ds["output"].values[:1]).any() else by
     sizes = ds.sizes["row"], ds.sizes["column"]
     shown = (down.size, across.size)
     said = f"{sizes[0]:,} rows, {sizes[1]:,} columns, by {by}"
     if shown != sizes:
-        said = f"{shown[0]:,} of {sizes[0]:,} rows and {shown[1]:,} of {sizes[1]:,} columns, evenly spaced, by {by}"
+        told = [f"{n:,} of {total:,}" if n < total else f"{n:,}" for n, total in zip(shown, sizes, strict=True)]
+        said = f"{told[0]} rows and {told[1]} columns, evenly spaced, by {by}"
     return curvature.text([said, "Traced over the outputs" if ds.attrs.get("part") == "trace" else ""])
 
 
-def _notes(whole: np.ndarray) -> tuple[str, ...]:
+def _notes(whole: np.ndarray, cells: list[Cell]) -> tuple[str, ...]:
     bad = int((~np.isfinite(whole)).sum())
     notes = [f"{bad:,} of {whole.size:,} entries are not finite"] if bad else []
-    return (*notes, f"Up to {100 * _BEYOND:.1g}% of the entries lie beyond the ends of the colours")
+    beyond = total = 0
+    for cell in cells:
+        if cell.tiles is not None and cell.shades is not None:
+            values = cell.tiles.values
+            beyond += int(((values < cell.shades.low) | (values > cell.shades.high)).sum())
+            total += values.size
+    return (
+        *notes,
+        *[f"{beyond:,} of {total:,} entries that are drawn lie beyond the ends of the colours"] * (beyond > 0),
+    )

@@ -153,12 +153,9 @@ def _facts(several: Mapping[str, xr.Dataset | None], known: dict[str, xr.Dataset
         ranked = tangent_cells.ranked(ds)
         return curvature.text([", ".join(size), ranked[:1].upper() + ranked[1:], _share(ds, "The first value holds ")])
     said = []
-    for name, ds in several.items():
-        lost = ds is None or name not in known
-        told = (
-            "diverged" if lost else " and ".join(filter(None, [tangent_cells.count(known[name]), _share(known[name])]))
-        )
-        said.append(f"{name} {told}")
+    for name in several:
+        told = [tangent_cells.count(known[name]), _share(known[name])] if name in known else ["diverged"]
+        said.append(f"{name} {' and '.join(filter(None, told))}")
     return f"Rank, and share of the first value in the squared length: {'; '.join(said)}"
 
 

@@ -15,12 +15,13 @@ from thalweg.figures.matplotlib.common import legend, page, small_print
 from thalweg.figures.matplotlib.shades import bar, cells, dots
 
 _WIDTH = 7.2  # inches of all panels
+_SIDE = 0.75  # beside matrices, which have a width of their own
 
 
 def draw(shown: Board, theme: themes.Theme) -> Figure:
     """The whole figure."""
     notes = ". ".join(shown.notes) + "." * bool(shown.notes)
-    width = shown.width or _WIDTH
+    width = _WIDTH if shown.width is None else shown.width + _SIDE
     size = (width, sum(shown.rows) + 0.5 * len(shown.rows))
     with themes.matplotlib_style(theme):
         figure = page(shown.title, shown.subtitle, notes, size, theme, [s.entry for s in shown.keys])
