@@ -79,12 +79,13 @@ def gradient_features(
 
 @dataclass(frozen=True)
 class _State:
-    """The features of one output over rising inputs."""
+    """The features of one output over rising inputs, some of them, and every weight's norm over all inputs."""
 
     name: str
     ds: xr.Dataset
     x: np.ndarray
     features: np.ndarray
+    norms: np.ndarray
 
 
 def prepare_gradient_features(
@@ -105,7 +106,7 @@ def prepare_gradient_features(
     layers = list(dict.fromkeys(first["layer"].values.tolist()))
     columns = len(states) if len(states) > 1 else min(2, len(layers))
     across = rulers.linear("", np.concatenate([state.x for state in states]), 0.02)
-    cells = []
+    cells: list[Cell] = []
     for layer in layers:
         values = np.concatenate([_of(state, layer).ravel() for state in states])
         up = rulers.linear("Gradient", values, 0.06, zero=True)
@@ -135,8 +136,10 @@ def _read(name: str, ds: xr.Dataset, output: int | None) -> _State:
         raise ValueError(f"output={output}; the features are of {', '.join(map(str, numbers))}.")
     mine = np.flatnonzero(ds["output"].values == wanted)
     order = mine[np.argsort(ds["x"].values[mine], kind="stable")]
-    order = steps.thinned(order, _MOST_POINTS)
-    return _State(name, ds, ds["x"].values[order].astype(float), ds["feature"].values[order].astype(float))
+    kept = steps.thinned(order, _MOST_POINTS)
+    x, features = ds["x"].values[kept].astype(float), ds["feature"].values[kept].astype(float)
+    norms = np.linalg.norm(ds["feature"].values[order].astype(float), axis=0) / len(order) ** 0.5
+    return _State(name, ds, x, features, norms)
 
 
 def _of(state: _State, layer: str) -> np.ndarray:
@@ -148,8 +151,7 @@ def _panel(state: _State, layer: str, across: Ruler, up: Ruler, told: bool) -> C
     mine = list(dict.fromkeys(names[state.ds["layer"].values == layer].tolist()))
     drawn = []
     for k, parameter in enumerate(mine):
-        values = state.features[:, names == parameter]
-        sizes = np.linalg.norm(values, axis=0)
+        values, sizes = state.features[:, names == parameter], state.norms[names == parameter]
         kept = np.sort(np.argsort(-sizes, kind="stable")[: min(_MOST_LINES, int((sizes != 0).sum()))])
         short = parameter.rpartition(".")[2]
         x = np.tile(np.append(state.x, np.nan), len(kept))
@@ -161,10 +163,10 @@ def _panel(state: _State, layer: str, across: Ruler, up: Ruler, told: bool) -> C
 
 
 def _heading(state: _State, layer: str) -> str:
-    values = _of(state, layer)
-    dead = int((values == 0).all(0).sum())
+    sizes = state.norms[state.ds["layer"].values == layer]
+    dead = int((sizes == 0).sum())
     zero = f", {dead:,} zero everywhere" if dead else ""
-    words = f"ayer {layer}: {values.shape[1]:,} weight{'s' * (values.shape[1] != 1)}{zero}"
+    words = f"ayer {layer}: {len(sizes):,} weight{'s' * (len(sizes) != 1)}{zero}"
     return f"{state.name}, l{words}" if state.name else f"L{words}"
 
 
@@ -181,7 +183,7 @@ def _marks(ds: xr.Dataset, across: Ruler, told: bool) -> tuple[Mark, ...]:
 
 def _facts(states: list[_State]) -> list[str]:
     total = states[0].features.shape[1]
-    sizes = [float(np.sqrt((state.features**2).sum(1).mean())) for state in states]
+    sizes = [float(np.linalg.norm(state.norms)) for state in states]
     said = [
         f"{s.name}: {number(size, 3)}" if s.name else number(size, 3) for s, size in zip(states, sizes, strict=True)
     ]
