@@ -58,9 +58,9 @@ def hessian_products() -> str:
         rows.append([name, f"{float((found - wanted).norm() / wanted.norm()):.1e}", f"{1e3 * seconds:.0f} ms"])
     rows.append(["central difference of gradients, step 1e-5", *_difference(problem, v, wanted)])
     return table([f"product with one vector, {problem.num_weights:,} weights", "relative difference", "time"], rows) + (
-        "\n\nFor each batch: the gradient with its graph (`create_graph=True`), its inner product with $v$, and the gradient "
-        "of that. The Hessian is never formed. The last batch is smaller than the others: a mean over batches that forgets "
-        "this is the Hessian of another loss."
+        "\n\nFor each batch: the gradient with its graph (`create_graph=True`), its inner product with $v$, and the "
+        "gradient of that. The Hessian is never formed. The last batch is smaller than the others: a mean over "
+        "batches that forgets this is the Hessian of another loss."
     )
 
 
@@ -104,8 +104,9 @@ def along_eigenvectors(work: Surfaces) -> str:
         rows.append([k, f"{value:.3g}", f"{value * reach**2 / 2:.2e}", f"{rise:.2e}", f"{change:.2%}"])
     head = ["pair", "eigenvalue λ", f"λ·{reach:g}²/2", "measured rise", "test accuracy varies by"]
     return table(head, rows) + (
-        "\n\nA step of the same length costs as much more in one direction as the eigenvalue is larger. Where the measured "
-        "rise differs from the parabola's, the gradient is not zero yet, or the loss is no parabola over this length."
+        "\n\nA step of the same length costs as much more in one direction as the eigenvalue is larger. Where the "
+        "measured rise differs from the parabola's, the gradient is not zero yet, or the loss is no parabola over "
+        "this length."
     )
 
 
@@ -126,12 +127,14 @@ def bends() -> str:
     rule = float(chain.weights(t)[1]) * problem.gradient(chain(t))
     gap = float((by_hand - rule).norm() / by_hand.norm())
     return (
-        "A reparametrised network needs three things: the flat vector cut into tensors of the parameters' shapes, a network "
-        "called with these in place of its own (`torch.func.functional_call`), and the chain rule. On the first half of "
-        r"the chain $w(t) = (1 - 2t)\,a + 2t\,\theta$, so that $\nabla_\theta L(w(t)) = 2t\, \nabla L(w(t))$; on the second "
-        r"half $2(1 - t)\, \nabla L$."
+        "A reparametrised network needs three things: the flat vector cut into tensors of the parameters' shapes, a "
+        "network called with these in place of its own (`torch.func.functional_call`), and the chain rule. On the "
+        "first half of "
+        r"the chain $w(t) = (1 - 2t)\,a + 2t\,\theta$, so that $\nabla_\theta L(w(t)) = 2t\, \nabla L(w(t))$; on the "
+        r"second half $2(1 - t)\, \nabla L$."
         f"\n\nMeasured at t = {t} on a small network of {problem.num_weights:,} weights: back-propagation through the "
-        f"reparametrised network and $2t$ times the gradient at the place differ by **{gap:.1e}** of their length. So one "
+        f"reparametrised network and $2t$ times the gradient at the place differ by **{gap:.1e}** of their length. So "
+        f"one "
         "gradient of the network is all that a step costs, whatever the curve."
     )
 
@@ -157,14 +160,14 @@ def connected(work: Surfaces) -> str:
     straight, bent = (float(barriers[way]["barrier"]) for way in ("segment", "curve"))
     share = bent / straight if straight > 0 else 0.0
     return table(["way", "barrier of the training loss", "at t", "lowest test accuracy on the way"], rows) + (
-        f"\n\nOn the straight way the loss rises by {straight:.3g}; after {work.plan.chain_steps} steps of learning the bend, "
-        f"{share:.0%} of that is left. "
+        f"\n\nOn the straight way the loss rises by {straight:.3g}; after {work.plan.chain_steps} steps of learning "
+        f"the bend, {share:.0%} of that is left. "
         + (
-            "Two optima from different seeds are points of one connected region of low loss rather than bottoms of separate "
-            "holes, although the straight line between them leaves it."
+            "Two optima from different seeds are points of one connected region of low loss rather than bottoms of "
+            "separate holes, although the straight line between them leaves it."
             if share < 0.2
-            else "What is left says that the bend was not learned to its end, not that there is no way: more steps, a lower "
-            "rate, or a second bend would tell."
+            else "So much being left says that the bend was not learned to its end, not that there is no way: more steps, "
+            "a lower rate, or a second bend would tell."
         )
     )
 
@@ -180,11 +183,11 @@ def batch_sizes(work: Surfaces) -> str:
         shares = [f"{found[k]:.1%}" for k in ("accuracy", "test_accuracy")]
         rows.append([name, *losses, *shares, f"{steep:.3g}"])
     return table(["trained with", "loss", "test loss", "accuracy", "on test", "sharpness"], rows) + (
-        "\n\nOne explanation of why the optima of stochastic descent generalise is that noise keeps it out of narrow valleys: "
-        "smaller batches, flatter minima. These numbers compare one pair of runs after equally many updates, so "
-        "that the large batches have seen each image more often. Where a loss is nearly zero, so is its curvature, whatever "
-        "the valley; and sharpness changes when weights are rescaled without changing what the network computes. It is a "
-        "hint, not a proof."
+        "\n\nOne explanation of why the optima of stochastic descent generalise is that noise keeps it out of narrow "
+        "valleys: smaller batches, flatter minima. These numbers compare one pair of runs after equally many updates, "
+        "so that the large batches have seen each image more often. Where a loss is nearly zero, so is its curvature, "
+        "whatever the valley; and sharpness changes when weights are rescaled without changing what the network "
+        "computes. It is a hint, not a proof."
     )
 
 
@@ -197,12 +200,14 @@ def on_the_way(work: Surfaces) -> str:
     walk = plane["random_walk"]
     explained, theory = (float(walk[name][:2].sum()) for name in ("explained_variance_ratio", "theory"))
     return (
-        f"The way is {float(moved['path_length'][-1]):.3g} long from row to row, and ends {float(moved['distance_from_start'][-1]):.3g} from "
-        f"its start. The mean cosine between successive moves is {float(moved['cosine'].mean()):.2f} (a random walk's is 0, a "
-        f"straight line's 1). On the straight line from start to end the loss rises on {rises} of 10 pieces: it is "
-        f"{'a path down all the way' if rises == 0 else 'not simply downhill'}, although training did not take it.\n\n"
-        f"Two principal components explain {explained:.1%} of the path's variance. Is that much? A random walk of as many rows has "
-        f"{theory:.1%}, and smooth arcs for scores. So an arc on the principal plane says little; what differs from the "
+        f"The way is {float(moved['path_length'][-1]):.3g} long from row to row, and ends "
+        f"{float(moved['distance_from_start'][-1]):.3g} from its start. The mean cosine between successive moves is "
+        f"{float(moved['cosine'].mean()):.2f} (a random walk's is 0, a straight line's 1). On the straight line from "
+        f"start to end the loss rises on {rises} of 10 pieces: it is "
+        f"{'a path down all the way' if rises == 0 else 'not simply downhill'}, although training did not take "
+        f"it.\n\nTwo principal components explain {explained:.1%} of the path's variance. Is that much? A random walk "
+        f"of as many rows has {theory:.1%}, and smooth arcs for scores. So an arc on the principal plane says little; "
+        f"what differs from the "
         "walk is what training did."
     )
 
@@ -220,9 +225,9 @@ def top_subspace(work: Surfaces) -> str:
     chance = k / work.problem.num_weights
     top = int(np.nanargmax(steep))
     return table(head, rows) + (
-        f"\n\n{k} directions of {work.problem.num_weights:,} would hold {chance:.1e} of a gradient by chance. The sharpness is "
-        f"largest at update {int(found['step'][top])}"
+        f"\n\n{k} directions of {work.problem.num_weights:,} would hold {chance:.1e} of a gradient by chance. The "
+        f"sharpness is largest at update {int(found['step'][top])}"
         + (", the end of what was recorded" if top == len(steep) - 1 else " and falls after it")
-        + ". It depends on the learning rate and the batch size: under full-batch descent it rises until 2 / learning rate "
-        "(`examples/edge_of_stability.py`); the steps of mini-batches and Adam move it elsewhere."
+        + ". It depends on the learning rate and the batch size: under full-batch descent it rises until 2 / learning "
+        "rate (`examples/edge_of_stability.py`); the steps of mini-batches and Adam move it elsewhere."
     )

