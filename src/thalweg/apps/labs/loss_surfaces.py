@@ -90,7 +90,7 @@ def _(mo, plan, work):
         [
             mo.md(
                 f"## Training\n\n{len(work.images.train[1]):,} images, mini-batches of {plan.batch_size}, Adam at "
-                f"{plan.rate:g}. The weights are recorded four times an epoch."
+                f"{plan.rate:g}. The weights are recorded {plan.records} times an epoch."
             ),
             train,
         ]
@@ -250,7 +250,7 @@ def _(first, mo, plan):
 
 
 @app.cell
-def _(Film, join, mo, plot, pressed, studies, theme, tw, work):
+def _(Film, join, mo, plan, plot, pressed, studies, theme, tw, work):
     mo.stop(not (pressed(join) or work.has(*studies.JOINED)))
     with mo.status.progress_bar(total=work.steps, title="Training the second network", remove_on_exit=True) as _bar:
         work.train(studies.SECOND, _bar.update)
@@ -262,7 +262,13 @@ def _(Film, join, mo, plot, pressed, studies, theme, tw, work):
             plot(tw.figures.connection({"segment": _along["segment"], "chain": _along["curve"]}, theme=theme())),
             mo.md("Walk along the chain, in the plane of its three points:"),
             Film(
-                tw.figures.animate(tw.figures.contour, chained["surface"], course=chained["course"], theme=theme()),
+                tw.figures.animate(
+                    tw.figures.contour,
+                    chained["surface"],
+                    course=chained["course"],
+                    steps=studies.some(chained["course"]["t"], plan.frames),
+                    theme=theme(),
+                ),
                 place=0,
             ),
         ]
@@ -307,7 +313,7 @@ def _(first, mo, plan):
 
 
 @app.cell
-def _(Film, look, mo, plot, pressed, studies, theme, tw, work):
+def _(Film, look, mo, plan, plot, pressed, studies, theme, tw, work):
     mo.stop(not (pressed(look) or work.has(*studies.SEEN)))
     with mo.status.spinner("Measuring the principal plane ...") as _spinner:
         plane = work.plane(_spinner.update)
@@ -316,7 +322,15 @@ def _(Film, look, mo, plot, pressed, studies, theme, tw, work):
         [
             plot(tw.figures.contour(plane["surface"], _four, path=plane["path"], theme=theme())),
             mo.md("The same while it trains:"),
-            Film(tw.figures.animate(tw.figures.contour, plane["surface"], path=plane["path"], theme=theme())),
+            Film(
+                tw.figures.animate(
+                    tw.figures.contour,
+                    plane["surface"],
+                    path=plane["path"],
+                    steps=studies.some(plane["path"]["step"], plan.frames),
+                    theme=theme(),
+                )
+            ),
             plot(tw.figures.random_walk(plane["random_walk"], theme=theme())),
             plot(tw.figures.motion(plane["motion"], theme=theme())),
         ]

@@ -166,8 +166,8 @@ def connected(work: Surfaces) -> str:
             "Two optima from different seeds are points of one connected region of low loss rather than bottoms of "
             "separate holes, although the straight line between them leaves it."
             if share < 0.2
-            else "So much being left says that the bend was not learned to its end, not that there is no way: more steps, "
-            "a lower rate, or a second bend would tell."
+            else "So much being left says that the bend was not learned to its end, not that there is no way: more "
+            "steps, a lower rate, or a second bend would tell."
         )
     )
 

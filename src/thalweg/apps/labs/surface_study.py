@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 import xarray as xr
@@ -56,6 +57,8 @@ class Plan:
         Images.
     epochs, batch_size, rate
         Of Adam.
+    records
+        How often the weights are recorded in an epoch.
     pairs, examples
         Eigenpairs, and the images (a fixed random subset) that curvature along training is measured on.
     chain_steps
@@ -68,12 +71,15 @@ class Plan:
         Along each axis of the plane of the path.
     device
         `cpu`, or one of `devices()`.
+    frames
+        Of films.
     """
 
     data: str = "mnist"
     num_train: int = 4000
     num_test: int = 1000
     epochs: int = 10
+    records: int = 4
     batch_size: int = 64
     rate: float = 1e-3
     pairs: int = 20
@@ -85,6 +91,7 @@ class Plan:
     points: int = 11
     seed: int = 0
     device: str = "cpu"
+    frames: int = 31
 
     @property
     def name(self) -> str:
@@ -218,7 +225,7 @@ class Surfaces:
         return problem.at(end_of(self.train(FIRST)))
 
     def train(self, name: str = FIRST, tick: Tick = lambda: None) -> xr.Dataset:
-        """A training run, recorded four times an epoch.
+        """A training run, recorded as often as the plan says.
 
         `SECOND` begins from another seed; `LARGE` has batches of 512 and as many updates.
         """
@@ -231,7 +238,7 @@ class Surfaces:
         optimizer = torch.optim.Adam(model.parameters(), lr=self.plan.rate)
         draw = torch.Generator().manual_seed(seed)
         recorder = Recorder(self.study, name, overwrite=True)
-        with recorder.attach(model, optimizer, every=max(1, self.per_epoch // 4)):
+        with recorder.attach(model, optimizer, every=max(1, self.per_epoch // self.plan.records)):
             for rows in islice(_batches(len(classes), batch, draw), steps):
                 optimizer.zero_grad()
                 loss = F.cross_entropy(model(images[rows]), classes[rows])
@@ -308,6 +315,18 @@ def _batches(total: int, size: int, draw: torch.Generator) -> Iterator[torch.Ten
     """Numbers of the images in each mini-batch, in a new order each epoch, without end."""
     while True:
         yield from torch.randperm(total, generator=draw).split(size)
+
+
+def some(values: xr.DataArray, most: int) -> list[float]:
+    """So many of the values at most, evenly spaced, with the first and the last.
+
+    Examples
+    --------
+    >>> some(xr.DataArray([0, 3, 5, 8, 9]), 3)
+    [0.0, 5.0, 9.0]
+    """
+    places = np.unique(np.linspace(0, values.size - 1, min(most, values.size)).round().astype(int))
+    return [float(v) for v in values.values[places]]
 
 
 def end_of(run: xr.Dataset) -> torch.Tensor:
