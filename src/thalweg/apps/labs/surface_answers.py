@@ -121,8 +121,9 @@ def bends() -> str:
     here = (1 - 2 * t) * a + 2 * t * bend  # the first half of the chain
     parts = dict(zip(names, _cut(here, sizes), strict=True))
     examples = sum(len(y) for _, y in batches)
-    loss = sum(F.cross_entropy(torch.func.functional_call(model, parts, x), y, reduction="sum") for x, y in batches)
-    (by_hand,) = torch.autograd.grad(loss / examples, bend)
+    predicted = [(torch.func.functional_call(model, parts, x), y) for x, y in batches]
+    losses = [F.cross_entropy(scores, y, reduction="sum") for scores, y in predicted]
+    (by_hand,) = torch.autograd.grad(torch.stack(losses).sum() / examples, bend)
     chain = PolygonalChain(torch.stack([a, bend.detach(), b]))
     rule = float(chain.weights(t)[1]) * problem.gradient(chain(t))
     gap = float((by_hand - rule).norm() / by_hand.norm())

@@ -262,10 +262,19 @@ class Surfaces:
         """Losses along the segment between both optima and along a chain with one bend, `segment` and `curve`."""
         names = {way: f"along/{CHAIN}/{way}" for way in ("segment", "curve")}
         if not self.has(*JOINED):
-            ends = self.problem.theta, end_of(self.train(SECOND)).to(self.problem.theta)
-            learning = {"steps": self.plan.chain_steps, "seed": self.plan.seed}
-            sizes = {"points": 21, "plane_points": self.plan.points}
-            valley(self.problem, *ends, self.study, CHAIN, curve="polygonal", say=say, **sizes, **learning)
+            valley(
+                self.problem,
+                self.problem.theta,
+                end_of(self.train(SECOND)).to(self.problem.theta),
+                self.study,
+                CHAIN,
+                curve="polygonal",
+                points=21,
+                plane_points=self.plan.points,
+                say=say,
+                steps=self.plan.chain_steps,
+                seed=self.plan.seed,
+            )
         return {way: load(self.study, name) for way, name in names.items()}
 
     def valley(self) -> dict[str, xr.Dataset]:
