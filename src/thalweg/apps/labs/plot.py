@@ -9,6 +9,8 @@ from typing import Any
 import anywidget
 import traitlets
 
+from thalweg.apps.widgets.instrument import release
+
 _STYLE = ".thalweg-plot { width: 100%; overflow-x: auto; }"
 
 _SCRIPT = """
@@ -18,6 +20,7 @@ function render({ model, el }) {
   el.append(box);
   const Plotly = globalThis.Plotly;
   const draw = () => {
+    if (!model.get("figure")) return;
     const { data, layout, frames } = JSON.parse(model.get("figure"));
     const wide = layout.width ? layout : { ...layout, autosize: true };
     const config = { displaylogo: false, responsive: true, ...model.get("config") };
@@ -49,15 +52,19 @@ def _module() -> str:
 
 
 class Plot(anywidget.AnyWidget):
-    """A plotly figure as a widget. `show` draws another one in its place, and a turned scene stays turned."""
+    """A plotly figure as a widget. `show` draws another one in its place, and a turned scene stays turned.
+
+    A cell that shows an empty `Plot()`, and another that calls `show` whenever a control has changed, keep the camera.
+    """
 
     _css = _STYLE
     figure = traitlets.Unicode().tag(sync=True)
     config = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, figure: Any, **config: Any) -> None:
+    def __init__(self, figure: Any = None, **config: Any) -> None:
         self._esm = _module()
-        super().__init__(figure=_written(figure), config=config)
+        super().__init__(figure="" if figure is None else _written(figure), config=config)
+        release(self)
 
     def show(self, figure: Any) -> None:
         """Draw another figure here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import socket
 import threading
 import webbrowser
@@ -128,6 +129,7 @@ def serve(
     address = f"http://{HOST}:{listening.getsockname()[1]}/{place}"
     server = uvicorn.Server(uvicorn.Config(application(), log_level="warning", timeout_graceful_shutdown=1))
     say(address)
+    threading.Thread(target=importlib.import_module, args=("thalweg.apps.widgets",), daemon=True).start()  # seconds
     if browser:
         threading.Timer(0.5, webbrowser.open, [address]).start()
     server.run(sockets=[listening])

@@ -23,6 +23,7 @@ from typing import Any
 import anywidget
 import numpy as np
 import traitlets
+from ipywidgets.widgets.widget import _instances
 
 from thalweg.figures import theme as themes
 from thalweg.figures.approximation import colors
@@ -74,9 +75,25 @@ class Instrument(anywidget.AnyWidget):
             cls._css = _static("draw.css")
         super().__init_subclass__(**kwargs)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        release(self)
+
+    def page_state(self) -> dict[str, Any]:
+        """Traits that are different in a page without Python."""
+        return {}
+
     def standalone(self, file: str | os.PathLike[str], title: str | None = None) -> Path:
         """Write this instrument, as it stands, as a page that needs neither Python nor a network."""
         return standalone(self, file, title)
+
+
+def release(widget: anywidget.AnyWidget) -> None:
+    """Let a widget end with its last reference: ipywidgets keeps every one in a list until it is closed.
+
+    A cell of a notebook that is run again then closes what it showed before.
+    """
+    _instances.pop(widget.model_id, None)
 
 
 def module(script: str) -> str:
@@ -144,7 +161,7 @@ def standalone(widget: Instrument, file: str | os.PathLike[str], title: str | No
     target = Path(file)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {str(target.parent)!r} to write {target.name!r} in; create it.")
-    own = {name: getattr(widget, name) for name in _own_traits(widget)}
+    own = {name: getattr(widget, name) for name in _own_traits(widget)} | widget.page_state()
     page = Template(_static("page.html")).substitute(
         title=html.escape(title or widget.title),
         light=widget.look["light"]["paper"],

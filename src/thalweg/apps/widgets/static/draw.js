@@ -9,7 +9,7 @@
 //   return () => stage.close()                at the end of render
 //
 //   block(parent, "div", "class", "words")    an element
-//   slider(stage, parent, { label, min, max, step, value, input })     a slider and a typed number: { set, get }
+//   slider(stage, parent, { label, min, max, step, log, value, input })     a slider and a typed number: { set, get }
 //   choice(stage, parent, { label, options: [[value, words], ...], value, change })          { set, get }
 //   button(stage, parent, { label, press })
 //   tick(stage, parent, { label, value, change })                                            a box to tick: { set, get }
@@ -133,39 +133,40 @@ function labelled(parent, words, name) {
   return [box, label];
 }
 
-function slider(stage, parent, { label, min, max, step = 0.01, value, input }) {
+function slider(stage, parent, { label, min, max, step = 0.01, log = false, value, input }) {
   const [box, tag] = labelled(parent, label, "slider");
   const rail = block(box, "input");
   const typed = block(box, "input", "typed");
   const digits = Math.max(0, Math.ceil(-Math.log10(step)));
-  Object.assign(rail, { id: tag.htmlFor, type: "range", min, max, step: "any" });
+  const [there, back] = log ? [Math.log10, (v) => Number((10 ** v).toPrecision(2))] : [(v) => v, (v) => Number((Math.round(v / step) * step).toFixed(digits))];
+  const stride = log ? 0.05 : step;
+  Object.assign(rail, { id: tag.htmlFor, type: "range", min: there(min), max: there(max), step: "any" });
   Object.assign(typed, { type: "text", inputMode: "decimal", autocomplete: "off" });
   typed.setAttribute("aria-label", `${label}, typed`);
   let now = value;
+  const words = () => say(now, 7);
   const show = () => {
-    rail.value = String(now);
-    rail.setAttribute("aria-valuetext", say(now, 10));
-    typed.value = say(now, 10);
+    rail.value = String(there(now));
+    rail.setAttribute("aria-valuetext", words());
+    typed.value = words();
   };
   const take = (asked) => {
     now = clamp(asked, min, max);
     show();
     input(now);
   };
-  const nearest = (number) => Number((Math.round(number / step) * step).toFixed(digits));
-  stage.listen(rail, "input", () => take(nearest(Number(rail.value))));
+  stage.listen(rail, "input", () => take(back(Number(rail.value))));
   stage.listen(rail, "keydown", (event) => {
-    const far = { PageUp: 10, PageDown: -10 }[event.key] ?? 0;
-    const near = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 }[event.key] ?? 0;
-    if (!far && !near) return;
+    const strides = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 10, PageDown: -10 }[event.key];
+    if (!strides) return;
     event.preventDefault();
-    take(nearest(now + (far || near * (event.shiftKey ? 10 : 1)) * step));
+    take(back(there(now) + strides * stride * (event.shiftKey ? 10 : 1)));
   });
   const read = () => {
-    const text = typed.value.trim().replace("−", "-").replace(",", ".");
-    const number = Number(text);
+    const text = typed.value.trim();
+    const number = Number(text.replace("−", "-").replace(",", "."));
     if (text === "" || !Number.isFinite(number)) show();
-    else if (number !== now && text !== say(now, 10).replace("−", "-")) take(number);
+    else if (text !== words()) take(number);
   };
   stage.listen(typed, "keydown", (event) => { if (event.key === "Enter") read(); });
   stage.listen(typed, "blur", read);
