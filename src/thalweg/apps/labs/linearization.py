@@ -190,17 +190,6 @@ def _(answers, few, mo, question):
 
 
 @app.cell
-def _(mo):
-    mo.md("""
-    ## Features beyond the data
-
-    A feature is a function of $x$: it has values where there was no training example too. Shaded is the range of the
-    training inputs. Train with inputs up to 0.4 to see how the features go on.
-    """)
-    return
-
-
-@app.cell
 def _(mo, shown):
     _known = ["before training", "after training"][: 1 + (shown.after is not None)]
     when = mo.ui.radio(_known, value=_known[-1], label="Look at the network", inline=True)
@@ -226,6 +215,17 @@ def _(mo, np, plot, shown, theme, torch, tw, when):
             plot(tw.figures.gradient_features(tw.gradient_features(shown.problem, _fine, theta=_at), theme=theme())),
         ]
     )
+    return
+
+
+@app.cell
+def _(mo):
+    mo.md("""
+    ## Features beyond the data
+
+    A feature is a function of $x$: it has values where there was no training example too. Shaded is the range of the
+    training inputs. Train with inputs up to 0.4 to see how the features go on.
+    """)
     return
 
 
