@@ -119,11 +119,11 @@ def test_the_public_names_are_these():
         "profile",
         "random_walk",
         "risk",
+        "singular_values",
         "spectrum",
         "spectrum_path",
         "surface",
         "tangent",
-        "tangent_path",
         "training",
     ]
     assert figures.__all__ == sorted([*drawn, "animate", "save", "theme"])
