@@ -62,7 +62,7 @@ def singular_values(
     >>> coords = {"step": [0, 10], "value": [1, 2], "example": ("row", [0]), "output": ("row", [0])}
     >>> path = xr.Dataset(data, coords, {"kind": "tangent_path", "diverged_at": -1})
     >>> singular_values(path, backend="none").subtitle
-    'Between step 0 and step 10 the first value went from 2 to 5, the rank from 4 to 9, the effective rank from 1.5 to 3'
+    'From step 0 to step 10 the first value went from 2 to 5, the rank from 4 to 9, the effective rank from 1.5 to 3'
     """
     draw = drawer(backend, "board")
     return draw(prepare_singular_values(ds, title=title), theme)
@@ -80,8 +80,8 @@ def prepare_singular_values(ds: xr.Dataset, *, title: str | None = None) -> Boar
     sizes = ds["singular_value"].values.astype(float)
     if not (np.isfinite(sizes) & (sizes > 0)).any():
         raise ValueError(
-            "The dataset holds no positive singular value, so there is nothing to draw: every step has diverged, or the "
-            "outputs do not depend on the weights."
+            "The dataset holds no positive singular value, so there is nothing to draw: every step has diverged, or "
+            "the outputs do not depend on the weights."
         )
     across = rulers.linear("Step", ds["step"].values.astype(float), 0.02)
     aligned = [entry for entry in _ALIGNMENTS if entry[0] in ds]
@@ -176,7 +176,7 @@ def _facts(ds: xr.Dataset) -> str:
         ("the effective rank", [number(float(one["effective_rank"]), 2) for one in (first, last)]),
     )
     told = ", ".join(f"{what}{' went' * (k == 0)} from {a} to {b}" for k, (what, (a, b)) in enumerate(changes))
-    said = f"Between step {start} and step {end} {told}"
+    said = f"From step {start} to step {end} {told}"
     return curvature.text([said, f"The network {_diverged(ds)}" if int(ds.attrs["diverged_at"]) >= 0 else ""])
 
 
