@@ -27,12 +27,6 @@ _MAKERS = {
     "tangent": "linearize",
     "kernel": "empirical_ntk",
     "lazy": "laziness",
-    "tangent": "linearize",
-    "kernel": "empirical_ntk",
-    "lazy": "laziness",
-    "tangent_path": "track_tangent",
-    "gradient_features": "gradient_features",
-    "elbows": "elbows",
 }
 
 
