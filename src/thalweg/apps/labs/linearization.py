@@ -22,10 +22,11 @@ def _():
     from thalweg.apps.labs.plot import plot
     from thalweg.apps.labs.question import question
     from thalweg.apps.labs.running import pressed, quick, theme
+    from thalweg.apps.labs.tables import table
     from thalweg.apps.widgets import Film
 
     few = {"num_train": 200, "epochs": 3} if quick() else {}  # of scripts
-    return Film, answers, few, mo, np, plot, pressed, question, quick, runs, theme, torch, tw
+    return Film, answers, few, mo, np, plot, pressed, question, quick, runs, table, theme, torch, tw
 
 
 @app.cell
@@ -152,7 +153,29 @@ def _(mo, plot, shown, theme, tw):
                 "features over $x$ (the first two in colour), on the right the first two against each other, coloured "
                 "by $x$."
             ),
-            plot(tw.figures.tangent({"before training": shown.before, "after training": shown.after}, theme=theme())),
+            plot(
+                tw.figures.tangent(
+                    {"before training": shown.before, "after training": shown.after},
+                    theme=theme(),
+                    title=f"Tangent: {shown.setting.name}",
+                )
+            ),
+        ]
+    )
+    return
+
+
+@app.cell
+def _(Film, few, mo, plot, runs, shown, theme, tw):
+    with mo.status.spinner("Linearising at every checkpoint ..."):
+        history = runs.tangents(shown, 5 if few else 18)
+        mo.stop(history.sizes["step"] < 2, mo.md("*It diverged before the second checkpoint.*"))
+        _film = Film(runs.tangent_film(history, "Tangent", theme()), place=0)
+    mo.vstack(
+        [
+            mo.md("### The tangent while it trains\n\nWhen do the features change, early or late?"),
+            _film,
+            plot(tw.figures.singular_values(history, theme=theme())),
         ]
     )
     return
@@ -263,13 +286,13 @@ def _(mo):
 
 
 @app.cell
-def _(answers, mo, runs, setting):
+def _(mo, runs, setting, table):
     _norms = runs.gradient_norms(setting)
     mo.vstack(
         [
             mo.md(
                 f"**{setting.name}**\n\n"
-                + answers.table(["weight matrix", "norm of its gradient"], [[n, f"{v:.3e}"] for n, v in _norms.items()])
+                + table(["weight matrix", "norm of its gradient"], [[n, f"{v:.3e}"] for n, v in _norms.items()])
             ),
             mo.md(
                 "The buttons below compare all schemes on four hidden layers of 20 units, with the same mini-batches "

@@ -24,6 +24,7 @@ from thalweg.apps.labs.sine_runs import (
     problem_of,
     trained,
 )
+from thalweg.apps.labs.tables import table
 from thalweg.landscapes import mlp
 from thalweg.measures import elbows, laziness, linearize
 from thalweg.problem import LinearizedProblem
@@ -33,20 +34,6 @@ SMALL = Setting(depth=4, scheme="uniform(0.03)")
 LARGE = Setting(depth=4, scheme="uniform(3)")
 GOOD = Setting(depth=4, scheme="he_uniform")
 SHARE = 0.01
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table in markdown.
-
-    Examples
-    --------
-    >>> print(table(["a", "b"], [[1, 0.25]]))
-    | a | b |
-    |:--|--:|
-    | 1 | 0.25 |
-    """
-    rules = ["|:--" + "|--:" * (len(head) - 1) + "|"]
-    return "\n".join(["| " + " | ".join(head) + " |", *rules, *("| " + " | ".join(map(str, r)) + " |" for r in rows)])
 
 
 def visible(tangent: xr.Dataset) -> int:

@@ -16,10 +16,18 @@ import torch
 import torch.nn.functional as F
 import xarray as xr
 
-from thalweg import schema
+from thalweg import figures, schema
 from thalweg.figures import theme as themes
 from thalweg.landscapes import SinesData, SumOfSines, mlp, sines_data
-from thalweg.measures import descend, extrapolation, gradient_statistics, initialize, linearize, model_fit
+from thalweg.measures import (
+    descend,
+    extrapolation,
+    gradient_statistics,
+    initialize,
+    linearize,
+    model_fit,
+    track_tangent,
+)
 from thalweg.problem import ModuleProblem
 from thalweg.problem.examples import Diverged
 
@@ -247,6 +255,38 @@ def gradient_norms(setting: Setting) -> dict[str, float]:
     found = gradient_statistics(problem_of(setting), num_examples=8, num_cosines=0)
     pairs = zip(found["layer"].values.tolist(), found["norm"].values.tolist(), strict=True)
     return {name: norm for name, norm in pairs if name.endswith("weight")}
+
+
+def tangents(found: Trained, frames: int = 18) -> xr.Dataset:
+    """The tangent at some of the kept updates, kind `tangent_path`, up to where the run diverged, if it did."""
+    known = np.isfinite(found.run["theta"].values[0]).all(axis=1)
+    whole = found.run.isel(step=np.flatnonzero(known))
+    rows = np.unique(np.linspace(0, whole.sizes["step"] - 1, frames).round().astype(int))
+    return track_tangent(found.problem, whole.isel(step=rows), 10, features=True, kernel_examples=100)
+
+
+def tangent_at(path: xr.Dataset, step: float) -> xr.Dataset:
+    """One step of a `tangent_path` as a `tangent` of 200 rows, whose features keep their signs from step to step."""
+    here = path.sel(step=step, drop=True)
+    along = np.argsort(here["x"].values)
+    here = here.isel(row=along[np.linspace(0, along.size - 1, min(along.size, 200)).round().astype(int)])
+    order = np.argsort(here["place"].values, kind="stable")
+    features = here["principal_feature"].values[:, order]
+    data = {name: here[name] for name in ("singular_value", "prediction", "x", "target") if name in here}
+    data["principal_feature"] = (("row", "value"), features)
+    data["residual"] = xr.zeros_like(here["singular_value"])
+    facts = {"kind": "tangent", "rank": int(here["rank"]), "rank_known": int(here["rank_known"])}
+    return schema.check(xr.Dataset(data, attrs=path.attrs | facts | {"frobenius": float(here["frobenius"])}))
+
+
+def tangent_film(path: xr.Dataset, title: str, theme: themes.Theme = "light") -> Any:
+    """The three panels of the tangent at every step of a `tangent_path`."""
+
+    def draw(whole: xr.Dataset, *, step: float, backend: Any, theme: themes.Theme) -> Any:
+        told = f"{title}, update {step:,.0f}"
+        return figures.tangent(tangent_at(whole, step), values=10, theme=theme, backend=backend, title=told)
+
+    return figures.animate(draw, path, theme=theme)
 
 
 def final_error(found: Trained) -> float:

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 import xarray as xr
 from torch import Tensor, nn
 
-from thalweg.apps.labs.sine_answers import table
 from thalweg.apps.labs.surface_study import FIRST, Surfaces, end_of
+from thalweg.apps.labs.tables import table
 from thalweg.landscapes import digits, small_cnn
 from thalweg.measures import loss_along, num_outliers, sharpness
 from thalweg.problem import ModuleProblem
