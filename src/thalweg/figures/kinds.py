@@ -27,6 +27,7 @@ _MAKERS = {
     "tangent": "linearize",
     "kernel": "empirical_ntk",
     "lazy": "laziness",
+    "graph": "computational_graph",
 }
 
 

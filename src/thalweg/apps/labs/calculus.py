@@ -497,7 +497,7 @@ def _(look, np, plot, question, table, torch, tw, usual_tasks):
             (limits,) = task.limits.values()
             minima = np.diff(np.sign(np.diff(shown.parameter_loss.values))) > 0
             parts.append(
-                f"**{task.formula}**: its loss has {int(minima.sum())} minima on [{limits[0]:g}, {limits[1]:g}]."
+                f"**{task.formula}**. Minima of its loss between {limits[0]:g} and {limits[1]:g}: {minima.sum()}."
             )
             film = tw.figures.animate(tw.figures.fit, shown, theme=look)
             parts.append(plot(film))
@@ -771,8 +771,8 @@ def _(landscape, question, table, torch, tw):
             "exactly between them stays on the saddle.",
             f"`l5` has no best point but a whole flat of them: inside the slope is {inside:g}, outside it is {outside:.3f} "
             "everywhere, however near the flat is. So descent with a fixed rate runs to the edge at a constant pace and "
-            "stops there at once. Many minima far apart, two equal ones, or one connected set: a network's loss is closest "
-            "to the last, because many settings of the weights compute the same.",
+            "stops there at once. Several minima, two equal ones, one connected set: networks have all of it, "
+            "and whole sets of equally good weights in particular, because many settings compute the same function.",
         ]
 
     question(
@@ -828,20 +828,21 @@ def _(landscape, np, question, table, torch, tw):
 @app.cell
 def _(landscape, question, table, torch, tw):
     def _answer():
-        noise = landscape("l7").problem()
         rows = []
-        for seed in range(5):
+        for seed in range(8):
+            noise = landscape("l7", seed=seed).problem()
             starts = tw.random_starts(16, seed=seed, radius=1.0)
             paths = tw.descend(noise, starts, lambda w: torch.optim.SGD(w, lr=0.002), steps=49)
-            tries = (torch.rand(800, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) - 0.5) * 3
-            rows.append([f"draw {seed + 1}", float(paths.loss.min()), float(noise.loss(tries).min())])
+            chosen = torch.randint(50, (800, 2), generator=torch.Generator().manual_seed(seed))
+            tries = noise.loss(-1.5 + chosen.double() * 3 / 49)
+            rows.append([f"draw {seed + 1}", float(paths.loss.min()), float(tries.min())])
         better = sum(row[2] < row[1] for row in rows)
         return [
-            table(["800 looks at the loss", "lowest by 16 descents of 49 steps", "lowest of 800 random places"], rows),
-            f"Random guessing finds the lower value in {better} of {len(rows)} draws. Descent slides into the nearest dip, a cell of "
-            "the mesh wide, and has then learned nothing about any other place. Where neighbours tell nothing about each "
-            "other, no strategy beats trying places at random. That training works at all means that losses are "
-            "not like this.",
+            table(["800 looks at the loss", "lowest by 16 descents of 49 steps", "lowest of 800 random points"], rows),
+            f"Trying points of the mesh at random finds the lower value in {better} of {len(rows)} draws. Descent slides "
+            "into the nearest dip, a cell of the mesh wide, and has then learned nothing about any other place. Where "
+            "neighbours tell nothing about each other, no strategy beats trying more places. That training works at "
+            "all means that losses are not like this.",
         ]
 
     question(
@@ -912,13 +913,18 @@ def _(question, quick, table, torch, tw):
                 ).eigenvalue.values
                 counts.append((values < -1e-9).mean())
             rows.append([width, problem.num_weights, f"{min(counts):.0%} to {max(counts):.0%}"])
+        field = tw.FunctionProblem(tw.landscapes.gaussian_field(0))
+        found = tw.critical_points(field, tw.coordinate_plane(field), extent=10.0, points=101)
+        kinds = found.type.attrs["names"]
+        counts = [[name, int((found.type == k).sum())] for k, name in enumerate(kinds) if (found.type == k).any()]
         return [
-            table(["hidden units", "weights", "directions that bend down at a random start"], rows),
-            "A loss surface is like a mountain range: weights are the place, the loss is the altitude, descent walks downhill. With two "
-            "weights, a place where the slope vanishes is a top, a floor or a pass, about equally often. With thousands, every one "
-            "of that many directions would have to bend up for it to be a floor. Almost everywhere some bend down, so there is a way "
-            "on; passes (saddles) are the rule and traps the exception. Pictures in three dimensions show the "
-            "analogy and hide this.",
+            table(["level places of `l8`, two weights, on [−10, 10]²", "how many"], counts),
+            table(["hidden units of a network", "weights", "directions that bend down at a random start"], rows),
+            "The analogy: weights are the place, the loss is the altitude, descent walks downhill. With two weights about "
+            "half of all level places are passes (saddles), the others tops and floors. With thousands of weights, every "
+            "one of that many directions would have to bend up for a level place to be a trap. At a random start of a "
+            "network a good part of them bend down, so there is a way on: passes are the rule there, and "
+            "traps the exception. Pictures in three dimensions show the analogy and hide this.",
         ]
 
     question(

@@ -34,9 +34,9 @@ def question(text: str, reveal: Callable[[], Any], *, label: str = "Show a worke
     if not callable(reveal):
         raise TypeError(f"`reveal` is a {type(reveal).__name__}; expected a function that computes the answer.")
     if mo.running_in_notebook():
-        answer: Any = mo.lazy(lambda: shown(reveal()), show_loading_indicator=True)
+        answer: Any = mo.lazy(lambda: _legible(reveal()), show_loading_indicator=True)
     else:
-        answer = shown(reveal())
+        answer = _legible(reveal())
     return mo.vstack([mo.md(text), mo.accordion({label: answer})]).callout(kind="info")
 
 
@@ -49,3 +49,8 @@ def shown(answer: Any) -> mo.Html:
     if hasattr(answer, "to_plotly_json"):
         return shown(plot(answer))
     return mo.as_html(answer)
+
+
+def _legible(answer: Any) -> mo.Html:
+    """In the colour of the text: marimo greys what has been opened."""
+    return shown(answer).style(color="var(--foreground)", font_size="1.05rem", line_height="1.6")

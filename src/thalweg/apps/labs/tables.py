@@ -7,7 +7,7 @@ from typing import Any
 
 
 def told(value: Any, digits: int = 4) -> str:
-    """A number as people read it; words stay as they are.
+    """A number as people read it, the dust of rounding as 0; words stay as they are.
 
     Examples
     --------
@@ -18,7 +18,7 @@ def told(value: Any, digits: int = 4) -> str:
         return value
     if isinstance(value, (int, bool)):
         return str(value).replace("-", "−")
-    number = float(value) + 0.0
+    number = 0.0 if abs(float(value)) < 1e-14 else float(value)
     text = f"{number:.{digits}g}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
     return text.replace("-", "−")
 
