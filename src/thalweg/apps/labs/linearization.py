@@ -169,8 +169,10 @@ def _(mo, plot, shown, theme, tw):
 def _(Film, few, mo, plot, runs, shown, theme, tw):
     with mo.status.spinner("Linearising at every checkpoint ..."):
         history = runs.tangents(shown, 5 if few else 18)
-        mo.stop(history.sizes["step"] < 2, mo.md("*It diverged before the second checkpoint.*"))
-        _film = Film(runs.tangent_film(history, "Tangent", theme()), place=0)
+        _seen = int((~history["diverged"]).sum()) > 1
+        _film = (
+            Film(runs.tangent_film(history, "Tangent", theme()), place=0) if _seen else mo.md("*It diverged at once.*")
+        )
     mo.vstack(
         [
             mo.md("### The tangent while it trains\n\nWhen do the features change, early or late?"),

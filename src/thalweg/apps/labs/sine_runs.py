@@ -250,7 +250,7 @@ def gradient_norms(setting: Setting) -> dict[str, float]:
     --------
     >>> norms = gradient_norms(Setting(depth=4, scheme="uniform(0.03)"))
     >>> list(norms), f"{norms['0.weight']:.1e}"
-    (['0.weight', '2.weight', '4.weight', '6.weight', '8.weight'], '7.4e-07')
+    (['0.weight', '2.weight', '4.weight', '6.weight', '8.weight'], '2.8e-06')
     """
     found = gradient_statistics(problem_of(setting), num_examples=8, num_cosines=0)
     pairs = zip(found["layer"].values.tolist(), found["norm"].values.tolist(), strict=True)
@@ -258,11 +258,9 @@ def gradient_norms(setting: Setting) -> dict[str, float]:
 
 
 def tangents(found: Trained, frames: int = 18) -> xr.Dataset:
-    """The tangent at some of the kept updates, kind `tangent_path`, up to where the run diverged, if it did."""
-    known = np.isfinite(found.run["theta"].values[0]).all(axis=1)
-    whole = found.run.isel(step=np.flatnonzero(known))
-    rows = np.unique(np.linspace(0, whole.sizes["step"] - 1, frames).round().astype(int))
-    return track_tangent(found.problem, whole.isel(step=rows), 10, features=True, kernel_examples=100)
+    """The tangent at some of the kept updates, kind `tangent_path`."""
+    rows = np.unique(np.linspace(0, found.run.sizes["step"] - 1, frames).round().astype(int))
+    return track_tangent(found.problem, found.run.isel(step=rows), 10, features=True, kernel_examples=100)
 
 
 def tangent_at(path: xr.Dataset, step: float) -> xr.Dataset:
@@ -272,7 +270,9 @@ def tangent_at(path: xr.Dataset, step: float) -> xr.Dataset:
     here = here.isel(row=along[np.linspace(0, along.size - 1, min(along.size, 200)).round().astype(int)])
     order = np.argsort(here["place"].values, kind="stable")
     features = here["principal_feature"].values[:, order]
-    data = {name: here[name] for name in ("singular_value", "prediction", "x", "target") if name in here}
+    data: dict[str, Any] = {
+        name: here[name] for name in ("singular_value", "prediction", "x", "target") if name in here
+    }
     data["principal_feature"] = (("row", "value"), features)
     data["residual"] = xr.zeros_like(here["singular_value"])
     facts = {"kind": "tangent", "rank": int(here["rank"]), "rank_known": int(here["rank_known"])}
@@ -280,13 +280,13 @@ def tangent_at(path: xr.Dataset, step: float) -> xr.Dataset:
 
 
 def tangent_film(path: xr.Dataset, title: str, theme: themes.Theme = "light") -> Any:
-    """The three panels of the tangent at every step of a `tangent_path`."""
+    """The three panels of the tangent at every step of a `tangent_path` but those that diverged."""
 
     def draw(whole: xr.Dataset, *, step: float, backend: Any, theme: themes.Theme) -> Any:
         told = f"{title}, update {step:,.0f}"
         return figures.tangent(tangent_at(whole, step), values=10, theme=theme, backend=backend, title=told)
 
-    return figures.animate(draw, path, theme=theme)
+    return figures.animate(draw, path.isel(step=~path["diverged"].values), theme=theme)
 
 
 def final_error(found: Trained) -> float:
