@@ -7,6 +7,7 @@ import typer
 from thalweg.cli import connect, demo, spectrum, study, surface, tangent, trajectory
 from thalweg.cli import connect, demo, explore, spectrum, study, surface, trajectory
 from thalweg.cli import connect, demo, lab, spectrum, study, surface, trajectory
+from thalweg.cli import connect, demo, lab, spectrum, study, surface, tangent, trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
