@@ -22,6 +22,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ class Run(SphinxDirective):
         parsed = ast.parse(code)
         last = parsed.body.pop() if parsed.body and isinstance(parsed.body[-1], ast.Expr) else None
         written, value, dark = io.StringIO(), None, None
-        with contextlib.redirect_stdout(written), warnings.catch_warnings():
+        with contextlib.redirect_stdout(written), warnings.catch_warnings(), _on_path(page.folder.name):
             warnings.simplefilter("ignore" if "warns" in self.options else "error")
             exec(compile(parsed, self.env.docname, "exec"), page.namespace)
             if last is not None:
@@ -143,6 +144,16 @@ class Run(SphinxDirective):
         if done.returncode:
             raise RuntimeError(f"ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout, None, None
+
+
+@contextlib.contextmanager
+def _on_path(folder: str) -> Iterator[None]:
+    """The page's own files can be imported while its code runs."""
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
 
 
 def setup(app: Any) -> None:
