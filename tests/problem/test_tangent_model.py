@@ -169,3 +169,11 @@ def test_what_cannot_be_linearised_is_refused():
     stepped = tw.ModuleProblem(nn.Linear(1, 1), x, step=lambda model, x: model(x)[:, 0] ** 2)
     with pytest.raises(TypeError, match="no outputs"):
         tw.LinearizedProblem(stepped)
+
+
+def test_it_stands_at_the_problems_weights_wherever_the_problem_measured_last():
+    problem, _ = sines_problem([8, 8], dtype=D, num=40)
+    problem.measure(problem.theta.unsqueeze(0) + 1)
+    linear = tw.LinearizedProblem(problem)
+    assert torch.equal(linear.theta, problem.theta)
+    assert torch.allclose(linear.loss(problem.theta), problem.loss(problem.theta))

@@ -19,6 +19,8 @@
 - `initializations`: one network drawn anew by several schemes (kind `initializations`).
 - `gradients`, `gradient_cosines`: norms by parameter and by example, and how far examples agree (kind `gradients`).
 - `extrapolation`: predictions and errors within and beyond the training data (kind `extrapolation`).
+- `elbows`: a ReLU network of one input, its elbows, and where each unit is on (kind `elbows`).
+- `gradient_features`: the gradient in every weight over the input, by layer (kind `gradient_features`).
 - `picture`: a result of any kind, by the figure of its kind.
 - `animate`: a film of any of them that is drawn at a `step`, or of a walk along a course.
 - `save`: a figure or film to a file, by its suffix.
@@ -40,10 +42,12 @@ from thalweg.figures.default import picture
 from thalweg.figures.density import density
 from thalweg.figures.density_path import density_path
 from thalweg.figures.descent import descent
+from thalweg.figures.elbows import elbows
 from thalweg.figures.estimate import estimate
 from thalweg.figures.export import save
 from thalweg.figures.extrapolation import extrapolation
 from thalweg.figures.fit import fit
+from thalweg.figures.gradient_features import gradient_features
 from thalweg.figures.gradients import gradient_cosines, gradients
 from thalweg.figures.initializations import initializations
 from thalweg.figures.motion import motion
@@ -67,10 +71,12 @@ __all__ = [
     "density",
     "density_path",
     "descent",
+    "elbows",
     "estimate",
     "extrapolation",
     "fit",
     "gradient_cosines",
+    "gradient_features",
     "gradients",
     "initializations",
     "linear_approximation",

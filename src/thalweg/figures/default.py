@@ -15,9 +15,11 @@ from thalweg.figures.course import course as in_plane
 from thalweg.figures.critical import critical_points
 from thalweg.figures.density import density
 from thalweg.figures.descent import descent
+from thalweg.figures.elbows import elbows
 from thalweg.figures.estimate import estimate
 from thalweg.figures.extrapolation import extrapolation
 from thalweg.figures.fit import fit
+from thalweg.figures.gradient_features import gradient_features
 from thalweg.figures.gradients import gradients
 from thalweg.figures.initializations import initializations
 from thalweg.figures.motion import motion
@@ -121,6 +123,8 @@ _FIGURES: dict[str, Any] = {
     "initializations": initializations,
     "gradients": gradients,
     "extrapolation": extrapolation,
+    "elbows": elbows,
+    "gradient_features": gradient_features,
 }
 
 

@@ -81,7 +81,7 @@ class LinearizedProblem(ModuleProblem):
     """
 
     def __init__(self, problem: ModuleProblem, theta: Any = None, *, memory: int | None = None) -> None:
-        standing = problem if theta is None else problem.at(problem._standing(theta))
+        standing = problem.at(problem._standing(theta))  # of its own: a problem's module stands where it last measured
         self.origin = standing._standing(None)
         self._own = standing._sources
         found = {split: standing.outputs(split) for split in self._own}
