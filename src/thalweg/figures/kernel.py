@@ -52,7 +52,8 @@ def kernel(ds: xr.Dataset, *, backend: Backend = "plotly", theme: Theme = "light
     --------
     >>> import xarray as xr
     >>> side = ("row", [0, 1]), ("column", [0, 1])
-    >>> known = dict(zip(("example", "column_example"), side)) | dict(zip(("output", "column_output"), side))
+    >>> known = dict(zip(("example", "column_example"), side))
+    >>> known |= {"output": ("row", [-1, -1]), "column_output": ("column", [-1, -1])}
     >>> labels = {"label": ("row", [1, 0]), "column_label": ("column", [1, 0]), "order": ("row", [1, 0])}
     >>> found = xr.Dataset(
     ...     {"kernel": (("row", "column"), [[2.0, -1.0], [-1.0, 3.0]])},
