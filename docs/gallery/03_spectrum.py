@@ -15,9 +15,9 @@ from thalweg.landscapes import digits
 
 train, _ = digits(seed=0)
 torch.manual_seed(0)
-model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 10))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-for _ in range(200):
+for _ in range(60):
     batch = torch.randint(len(train[0]), (64,))
     optimizer.zero_grad()
     F.cross_entropy(model(train[0][batch]), train[1][batch]).backward()

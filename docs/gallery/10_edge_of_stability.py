@@ -15,14 +15,14 @@ from thalweg.landscapes import digits
 
 (images, classes), _ = digits(seed=0)
 x, y = images[:200].flatten(1), F.one_hot(classes[:200], 10).float()
-rate = 1.5
+rate = 0.6
 torch.manual_seed(0)
-model = nn.Sequential(nn.Linear(64, 20), nn.Tanh(), nn.Linear(20, 10))
+model = nn.Sequential(nn.Linear(64, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 10))
 problem = tw.ModuleProblem(model, (x, y), loss=F.mse_loss)
 optimizer = torch.optim.SGD(model.parameters(), lr=rate)
 recorder = tw.CurvatureRecorder("edge.zarr", problem, k=2, overwrite=True)
 with recorder.attach(model, optimizer, every=100):
-    for _ in range(3000):
+    for _ in range(1800):
         optimizer.zero_grad()
         F.mse_loss(model(x), y).backward()
         optimizer.step()

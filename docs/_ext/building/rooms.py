@@ -97,9 +97,9 @@ ROOMS = (
         "Tangents, initialisations, gradients",
         "The network as a linear model around its weights, and how it begins.",
         {
-            "Tangent": "linearize principal_features_at empirical_ntk kernel_alignment laziness",
+            "Tangent": "linearize principal_features_at empirical_ntk kernel_alignment laziness track_tangent",
             "Initialisation": "initialize compare_initializations measures.Initialization",
-            "Gradients and extrapolation": "gradient_statistics extrapolation",
+            "Gradients, elbows, extrapolation": "gradient_statistics gradient_features elbows extrapolation",
         },
     ),
     Room("measures", "Further measures", "", {}, ("measures",)),
@@ -114,6 +114,10 @@ ROOMS = (
             "Curvature": "figures.spectrum figures.density figures.estimate figures.spectrum_path "
             "figures.density_path figures.overlap",
             "Ways": "figures.connection figures.barrier figures.course",
+            "Tangents, initialisations, gradients": "figures.tangent figures.kernel figures.lazy "
+            "figures.singular_values figures.initializations figures.gradients figures.gradient_cosines "
+            "figures.gradient_features figures.elbows figures.extrapolation",
+            "Risk, functions, fits": "figures.risk figures.linear_approximation figures.fit",
             "Any result, films, files": "figures.picture figures.animate figures.save",
         },
         ("figures",),
