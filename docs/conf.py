@@ -23,7 +23,6 @@ language = "en"
 
 extensions = [
     "sphinx.ext.autodoc",
-    "sphinx.ext.duration",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
@@ -79,6 +78,7 @@ html_css_files = ["thalweg.css"]
 html_js_files = ["figures.js"]
 html_copy_source = False
 html_show_sourcelink = False
+html_show_search_summary = False  # it would fetch pages, which a browser refuses for files
 html_context = {"default_mode": "auto"}
 html_sidebars = {"index": [], "start": [], "comparison": []}
 html_theme_options = {

@@ -22,9 +22,7 @@ for _ in range(100):
     F.cross_entropy(model(train[0]), train[1]).backward()
     optimizer.step()
 
-problem = tw.ModuleProblem(
-    model.eval(), train, loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, test_data=test
-)
+problem = tw.ModuleProblem(model.eval(), train, loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, test_data=test)
 surface = tw.loss_surface(problem, tw.random_plane(problem, seed=1), points=41, adaptive=0.01)
 print(f"{surface.attrs['num_evaluated']} of {41 * 41} points were evaluated, the others predicted")
 

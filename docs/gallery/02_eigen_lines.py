@@ -2,8 +2,8 @@
 The loss along eigenvectors of the Hessian
 ==========================================
 
-Along the steepest direction, and along one from the bulk. The dotted parabola is what gradient and eigenvalue predict: it
-tells how far the quadratic model holds.
+Along the steepest direction, and along one from the bulk. The dotted parabola is what gradient and eigenvalue
+predict: it tells how far the quadratic model holds.
 """
 
 import torch
@@ -21,9 +21,7 @@ for _ in range(100):
     optimizer.zero_grad()
     F.cross_entropy(model(train[0]), train[1]).backward()
     optimizer.step()
-problem = tw.ModuleProblem(
-    model.eval(), train, loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, test_data=test
-)
+problem = tw.ModuleProblem(model.eval(), train, loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, test_data=test)
 pairs = tw.top_eigenpairs(problem, k=15)
 steep = tw.loss_surface(problem, tw.eigen_line(problem, pairs, k=1), extent=0.6, points=41)
 

@@ -30,9 +30,7 @@ def trained(seed):
 
 
 first, second = trained(0), trained(1)
-problem = tw.ModuleProblem(
-    first, train, loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, test_data=test
-)
+problem = tw.ModuleProblem(first, train, loss=F.cross_entropy, metrics={"accuracy": tw.accuracy}, test_data=test)
 link = tw.connect(problem, first, second, curve="bezier", steps=300, seed=0)
 ways = {"straight": tw.Segment(link.curve.a, link.curve.b), "learned": link.curve}
 along = {name: tw.loss_along(problem, way, 31) for name, way in ways.items()}

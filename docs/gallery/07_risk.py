@@ -14,9 +14,7 @@ from thalweg.landscapes import expected_risk, perceptron_data, perceptron_proble
 problem = perceptron_problem(perceptron_data(100, slope=2.0, std=3.0, seed=0))
 plane = tw.coordinate_plane(problem)
 risk = tw.risk(problem, plane, extent=5.0, points=61, expected=lambda w: expected_risk(w, std=3.0))
-path = tw.descend(
-    problem, [[3.0, -4.0]], lambda w: torch.optim.SGD(w, lr=0.01), steps=100, batch_size=1, shuffle=False
-)
+path = tw.descend(problem, [[3.0, -4.0]], lambda w: torch.optim.SGD(w, lr=0.01), steps=100, batch_size=1, shuffle=False)
 path = tw.project_trajectory(path, plane)
 
 # The three risks at update 20

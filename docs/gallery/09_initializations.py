@@ -2,8 +2,8 @@
 One network, several initialisations
 ====================================
 
-A network of four hidden layers on a sum of sines, drawn anew by several schemes: gradients by layer, what each layer passes on,
-training, and the singular values of the Jacobian before and after.
+A network of four hidden layers on a sum of sines, drawn anew by several schemes: gradients by layer, what each
+layer passes on, training, and the singular values of the Jacobian before and after.
 """
 
 import torch.nn.functional as F

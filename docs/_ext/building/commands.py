@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+
 from building.files import write
 from thalweg.cli import app as command_line
 

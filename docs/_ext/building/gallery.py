@@ -51,5 +51,5 @@ def _label(code: str) -> str:
 
 
 def _image(file: Path, gallery_conf: dict[str, Any], label: str, look: str) -> str:
-    place = file.relative_to(gallery_conf["src_dir"])
-    return f"\n.. image-sg:: /{place.as_posix()}\n    :alt: {label}\n    :srcset: /{place.as_posix()}\n    :class: drawn {look}\n"
+    place = f"/{file.relative_to(gallery_conf['src_dir']).as_posix()}"
+    return f"\n.. image-sg:: {place}\n    :alt: {label}\n    :srcset: {place}\n    :class: drawn {look}\n"

@@ -6,10 +6,11 @@ import re
 from types import ModuleType
 from typing import Any
 
-import thalweg
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.transforms import SphinxTransform
+
+import thalweg
 
 _NAME = re.compile(r"(?:tw\.|thalweg\.)?([A-Za-z_]\w*(?:\.\w+)?)(?:\(\))?")
 

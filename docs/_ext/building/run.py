@@ -20,19 +20,23 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from building import pictures
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from building import pictures
+
 logger = logging.getLogger(__name__)
+_seconds: Counter[str] = Counter()
 _TIME = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
@@ -51,7 +55,7 @@ class Run(SphinxDirective):
     has_content = True
     required_arguments = 1
     optional_arguments = 1
-    option_spec = {
+    option_spec: ClassVar = {
         "alt": directives.unchanged,
         "hide-code": directives.flag,
         "hide-output": directives.flag,
@@ -66,6 +70,7 @@ class Run(SphinxDirective):
         if "run_page" not in pages:
             pages["run_page"] = Page()
         page: Page = pages["run_page"]
+        began = time.process_time()
         shown = [] if "hide-code" in self.options else self._code(language, code)
         try:
             with contextlib.chdir(page.folder.name):
@@ -77,6 +82,8 @@ class Run(SphinxDirective):
             found = traceback.format_exc().replace(page.folder.name, ".")
             logger.warning("code failed:\n%s\n%s", code, found, location=self.get_location())
             return shown
+        finally:
+            _seconds[self.env.docname] += time.process_time() - began
         if "hide-output" in self.options:
             return shown
         return shown + self._text(text.replace(page.folder.name, "/home/you")) + self._value(page, value, dark)
@@ -156,6 +163,12 @@ def _on_path(folder: str) -> Iterator[None]:
         sys.path.remove(folder)
 
 
+def _tell(_app: Any, _exception: Exception | None) -> None:
+    for page, seconds in _seconds.most_common(8):
+        logger.info("%5.1f CPU seconds of code in %s", seconds, page)
+
+
 def setup(app: Any) -> None:
-    """Register the directive."""
+    """Register the directive; tell at the end which pages took longest."""
     app.add_directive("run", Run)
+    app.connect("build-finished", _tell)
