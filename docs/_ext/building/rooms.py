@@ -227,7 +227,7 @@ def _entries(names: Iterable[str]) -> Iterable[str]:
         elif inspect.isroutine(value):
             yield f".. autofunction:: thalweg.{name}\n"
         else:
-            yield f".. py:data:: thalweg.{name}\n{_shown(value)}"
+            yield f".. py:data:: {name}\n{_shown(value)}"
 
 
 def _shown(value: Any) -> str:
