@@ -109,6 +109,8 @@ def test_the_public_names_are_these():
         "gradient_features",
         "gradients",
         "initializations",
+        "kernel",
+        "lazy",
         "linear_approximation",
         "motion",
         "overlap",
@@ -117,9 +119,11 @@ def test_the_public_names_are_these():
         "profile",
         "random_walk",
         "risk",
+        "singular_values",
         "spectrum",
         "spectrum_path",
         "surface",
+        "tangent",
         "training",
     ]
     assert figures.__all__ == sorted([*drawn, "animate", "save", "theme"])

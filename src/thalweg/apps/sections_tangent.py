@@ -9,13 +9,11 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from thalweg import figures
-from thalweg.apps import words_tangent
+from thalweg.apps import words_gradients, words_tangent
 
 Results = dict[str, xr.Dataset]
 Made = tuple[str, list[str], list[go.Figure]]
 _PLAIN = {
-    "initializations": "Initialisations side by side",
-    "gradients": "Gradients of single examples",
     "extrapolation": "Inside and outside of the training range",
     "elbows": "The elbows of a ReLU network",
     "gradient_features": "The gradient in every weight",
@@ -24,6 +22,8 @@ _TOLD: dict[str, tuple[str, Any]] = {
     "kernel": ("The tangent kernel", words_tangent.kernel),
     "lazy": ("Lazy training, or not", words_tangent.lazy),
     "tangent_path": ("The tangent along training", words_tangent.path),
+    "initializations": ("Initialisations side by side", words_gradients.initializations),
+    "gradients": ("Gradients of single examples", words_gradients.gradients),
 }
 KINDS = ("tangent", *_TOLD, *_PLAIN)
 _MOMENTS = {"before": 0, "initial": 0, "start": 0, "after": 1, "trained": 1, "end": 1}
@@ -36,7 +36,7 @@ def elsewhere(results: Results) -> set[str]:
 
 
 def together(name: str, results: Results) -> list[str]:
-    """Names of the tangents that share a figure with this one: `tangent/...` of the same rows; before, then after.
+    """Names of the tangents that share a figure with this one, before, then after: of one folder, of the same rows.
 
     Examples
     --------
@@ -47,7 +47,9 @@ def together(name: str, results: Results) -> list[str]:
     """
     if results[name].attrs["kind"] != "tangent" or not name.startswith(_START):
         return [name]
-    same = [key for key, ds in results.items() if key.startswith(_START) and _same_rows(ds, results[name])]
+    folder = name.rpartition("/")[0]
+    near = {key: ds for key, ds in results.items() if key.rpartition("/")[0] == folder}
+    same = [key for key, ds in near.items() if _same_rows(ds, results[name])]
     return sorted(same, key=lambda key: (results[key].attrs.get("order", 0), *_split(key)))
 
 
@@ -80,6 +82,14 @@ def section(name: str, results: Results) -> Made:
     return _PLAIN[kind], [], [figures.picture(ds)]
 
 
+def told(ds: xr.Dataset) -> list[str]:
+    """What a result of one of `KINDS` says by itself, for a terminal."""
+    kind = ds.attrs["kind"]
+    if kind == "tangent":
+        return words_tangent.tangents({"": ds})
+    return list(_TOLD[kind][1](ds)) if kind in _TOLD else []
+
+
 def _drawn(states: Results) -> go.Figure:
     return figures.tangent(next(iter(states.values())) if len(states) == 1 else states)
 
@@ -89,10 +99,10 @@ def _title(name: str) -> str:
 
     Examples
     --------
-    >>> _title("tangent/deep-before"), _title("tangent/after"), _title("mine")
-    ('deep, before training', 'after training', 'mine')
+    >>> _title("tangent/deep-before"), _title("tangent/deep/he-after"), _title("tangent/after"), _title("mine")
+    ('deep, before training', 'deep he, after training', 'after training', 'mine')
     """
-    bare = name.removeprefix(_START)
+    bare = name.removeprefix(_START).replace("/", "-")
     start, _, last = bare.rpartition("-")
     said = f"{last} training" if last in ("before", "after") else last
     return f"{start.replace('-', ' ')}, {said}" if start and last in _MOMENTS else said if not start else bare

@@ -11,6 +11,7 @@ import xarray as xr
 from thalweg.apps.words import number
 
 _CLOSE = 0.1  # relative error of the linearised outputs below which training is called lazy
+_FAR = 0.4  # and from which on it is not
 _STILL = 0.95  # alignment with its first above which a kernel is said to have stayed
 
 
@@ -57,9 +58,7 @@ def _certificate(ds: xr.Dataset, sizes: np.ndarray) -> str:
         return "All values come from a full decomposition, exact up to rounding"
     if "bound" in ds and sizes.size:
         worst = float(np.nanmax(ds["bound"].values))
-        return (
-            f"The values come from random projections with a certificate: none is larger by more than {number(worst)}"
-        )
+        return f"The values are from random projections with a certificate: none is larger by more than {number(worst)}"
     if method and sizes.size:
         worst = float(ds["residual"].max() / sizes[0])
         return f"The values come from products with the Jacobian; their residuals are at most {worst:.1e} of the first"
@@ -70,11 +69,11 @@ def _means(ds: xr.Dataset) -> str:
     """What to read from it, and when not to."""
     over = "of the input" if "x" in ds else "of the examples"
     return (
-        f"A principal feature is a function {over} that a small step in the weights can add to the outputs; the singular "
-        "value says how strongly. What no feature resembles cannot be learned by small steps from here. This holds near "
-        "these weights only: where training moves the features, the picture before training does not tell what will be "
-        "learned. Singular values grow with the number of rows and with the scale of the outputs, so compare their "
-        "shares and not their sizes between networks or data."
+        f"A principal feature is a function {over} that a small step in the weights can add to the outputs; the "
+        "singular value says how strongly. What no feature resembles cannot be learned by small steps from here. This "
+        "holds near these weights only: where training moves the features, the picture before training does not tell "
+        "what will be learned. Singular values grow with the number of rows and with the scale of the outputs, so "
+        "compare their shares and not their sizes between networks or data."
     )
 
 
@@ -83,9 +82,9 @@ def kernel(ds: xr.Dataset) -> list[str]:
     values = ds["kernel"].values.astype(float)
     told = [
         f"The tangent kernel of {ds.sizes['row']:,} rows and {ds.sizes['column']:,} columns: how much a small step on "
-        "one example (and output) moves the outputs on another. Bright blocks along the diagonal are examples that are "
-        "learned together; where entries are negative, learning one unlearns the other. Its eigenvalues are the squared "
-        "singular values of the Jacobian."
+        "one example (and output) moves the outputs on another. Blocks of large entries along the diagonal are "
+        "examples that are learned together; where entries are negative, learning one unlearns the other. Its "
+        "eigenvalues are the squared singular values of the Jacobian."
     ]
     if not np.isfinite(values).all():
         told.append(f"{int((~np.isfinite(values)).sum()):,} of its {values.size:,} entries are not finite.")
@@ -117,9 +116,9 @@ def lazy(ds: xr.Dataset) -> list[str]:
     last = ds.isel(step=int(ok[-1]))
     step = f"{int(last['step']):,}"
     told = [
-        f"After {step} steps the weights lie {number(float(last['distance']))} from where they began, and the loss went "
-        f"from {number(float(loss[0]))} to {number(float(last['loss']))}. At the same weights the linearised network "
-        f"has {number(float(last['linear_loss']))}"
+        f"After {step} steps the weights lie {number(float(last['distance']))} from where they began, and the loss "
+        f"went from {number(float(loss[0]))} to {number(float(last['loss']))}. At the same weights the linearised "
+        f"network has {number(float(last['linear_loss']))}"
         + (f", and trained by itself {number(float(last['trained_loss']))}." if "trained_loss" in ds else ".")
     ]
     if "relative_error" in ds and np.isfinite(last["relative_error"]):
@@ -128,16 +127,13 @@ def lazy(ds: xr.Dataset) -> list[str]:
 
 
 def _verdict(share: float, last: xr.Dataset) -> str:
-    close = share < _CLOSE
-    told = f"The linearised outputs miss {share:.0%} of the change that training made: " + (
-        "training is close to lazy" if close else "training left the tangent"
-    )
+    kept = "is close to lazy" if share < _CLOSE else "is lazy in part" if share < _FAR else "left the tangent"
+    told = f"The linearised outputs miss {share:.0%} of the change that training made: training {kept}"
     if "kernel_alignment" not in last or not np.isfinite(last["kernel_alignment"]):
         return f"{told}."
     aligned = float(last["kernel_alignment"])
-    stayed = "the kernel hardly turned" if aligned > _STILL else "the kernel turned"
-    joined = "and" if close == (aligned > _STILL) else "but"
-    return f"{told}, {joined} {stayed} (its alignment with the first is {aligned:.2f})."
+    turned = "the kernel hardly turned" if aligned > _STILL else "the kernel turned"
+    return f"{told}; {turned} (its alignment with the first is {aligned:.2f})."
 
 
 def path(ds: xr.Dataset) -> list[str]:
@@ -150,8 +146,8 @@ def path(ds: xr.Dataset) -> list[str]:
         start, end = (float(one["singular_value"][0]) for one in (first, last))
         least = "" if bool(ds["rank_known"].values[ok].all()) else " (lower bounds)"
         told.append(
-            f"From step {int(first['step']):,} to step {int(last['step']):,} the largest singular value of the Jacobian "
-            f"went from {number(start)} to {number(end)}, its numerical rank from {int(first['rank']):,} to "
+            f"From step {int(first['step']):,} to step {int(last['step']):,} the largest singular value of the "
+            f"Jacobian went from {number(start)} to {number(end)}, its numerical rank from {int(first['rank']):,} to "
             f"{int(last['rank']):,}{least}, and its effective rank from {number(float(first['effective_rank']))} to "
             f"{number(float(last['effective_rank']))}. Were training lazy, none of them would move."
         )

@@ -23,6 +23,7 @@
   its singular values along training (kinds `tangent`, `kernel`, `lazy`, `tangent_path`).
 - `elbows`: a ReLU network of one input, its elbows, and where each unit is on (kind `elbows`).
 - `gradient_features`: the gradient in every weight over the input, by layer (kind `gradient_features`).
+- `graph`: a computational graph, folded by modules, as a page or SVG (kind `graph`).
 - `picture`: a result of any kind, by the figure of its kind.
 - `animate`: a film of any of them that is drawn at a `step`, or of a walk along a course.
 - `save`: a figure or film to a file, by its suffix.
@@ -51,6 +52,7 @@ from thalweg.figures.extrapolation import extrapolation
 from thalweg.figures.fit import fit
 from thalweg.figures.gradient_features import gradient_features
 from thalweg.figures.gradients import gradient_cosines, gradients
+from thalweg.figures.graph import graph
 from thalweg.figures.initializations import initializations
 from thalweg.figures.kernel import kernel
 from thalweg.figures.lazy import lazy
@@ -84,6 +86,7 @@ __all__ = [
     "gradient_cosines",
     "gradient_features",
     "gradients",
+    "graph",
     "initializations",
     "kernel",
     "lazy",

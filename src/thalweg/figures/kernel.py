@@ -29,7 +29,8 @@ def kernel(ds: xr.Dataset, *, backend: Backend = "plotly", theme: Theme = "light
     With several outputs there is a block for each two of them, and rows are sorted so within it. Entries of both signs
     are blue and brown around a pale zero, else the colours go from small to large. Kernels of single layers stand
     beside each other, each with colours of its own and its share of the trace. Of more than 1,000 rows in all, evenly
-    spaced examples are drawn, which the subtitle says. Eigenvalues stand beside the kernel where the dataset has them.
+    spaced examples are drawn, which the subtitle says. `eigenvalue(value)` stands beside the kernel where the dataset
+    has it.
 
     Parameters
     ----------

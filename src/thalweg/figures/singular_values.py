@@ -17,7 +17,7 @@ from thalweg.figures.theme import Theme
 
 _COLUMNS = 6
 _MARKED = 12  # steps up to which every one has a mark
-_DEPTH = 1e-8  # singular values below this share of the largest are not drawn
+_DEPTH = 1e-8  # singular values below this share of their step's largest are not drawn
 _LOSSES = (("loss", "training loss", "main"), ("test_loss", "test loss", "light"))
 _ALIGNMENTS = (
     ("kernel_alignment", "alignment of the kernel with its first", "violet"),
@@ -105,7 +105,7 @@ def prepare_singular_values(ds: xr.Dataset, *, title: str | None = None) -> Boar
 def _values(ds: xr.Dataset, sizes: np.ndarray, across: Ruler) -> Cell:
     """A curve for each value, the first two above the others."""
     step = ds["step"].values.astype(float)
-    shown = np.where(np.isfinite(sizes) & (sizes > _DEPTH * np.nanmax(sizes)), sizes, np.nan)
+    shown = np.where(np.isfinite(sizes) & (sizes > 0) & (sizes > _DEPTH * sizes[:, :1]), sizes, np.nan)
     y = rulers.log("Singular value", float(np.nanmin(shown)) / 1.5, 1.5 * float(np.nanmax(shown)))
     series = []
     for k in (*range(2, shown.shape[1]), *range(min(2, shown.shape[1]))):

@@ -18,6 +18,7 @@ from thalweg.measures.features import principal_features_at
 from thalweg.measures.fit import model_fit
 from thalweg.measures.gradient_features import gradient_features
 from thalweg.measures.gradients import gradient_statistics
+from thalweg.measures.graph import GraphPath, computational_graph, graph_of, path_gradients
 from thalweg.measures.initialization import Initialization, initialize
 from thalweg.measures.initializations import compare_initializations
 from thalweg.measures.kernel import empirical_ntk, kernel_alignment
@@ -39,6 +40,7 @@ from thalweg.measures.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
     "Connection",
+    "GraphPath",
     "Initialization",
     "Soup",
     "WorstCase",
@@ -47,6 +49,7 @@ __all__ = [
     "below",
     "compare_initializations",
     "components_by_length",
+    "computational_graph",
     "connect",
     "course",
     "critical_points",
@@ -64,6 +67,7 @@ __all__ = [
     "gradient_features",
     "gradient_field",
     "gradient_statistics",
+    "graph_of",
     "greedy_soup",
     "initialize",
     "kernel_alignment",
@@ -79,6 +83,7 @@ __all__ = [
     "num_outliers",
     "outcomes",
     "overlap",
+    "path_gradients",
     "principal_components",
     "principal_features_at",
     "principal_plane",

@@ -147,13 +147,25 @@ Kinds of the tangent of a network have rows, one for each input and output, whos
     coordinates `relu_depth` and `relu_unit`, `on_at_low`, whether it is on at the lower end. Perhaps data
     `train_x(example)`, `train_y(example)` and `truth_x(place)`, `truth(place)`. Attrs: `low`, `high`; perhaps
     `train_low`, `train_high`.
+
+`graph`
+    What is computed from what. Over `node`, whose coordinate is a name, in the order of computing: `operation`,
+    `role` (a number of `attrs["names"]`: input, parameter, buffer, constant, operation), `module` (the innermost of
+    the calls over `module_call`, -1 for none), `shape` (JSON; of the first output), `dtype`, `parameters` (how many
+    numbers of parameters it reads, or is), `value` and `gradient` (of the result in it; nan where either is no single
+    number), `gradient_norm`, `arguments`, `source`. Over `edge`: `tail`, `head`, `argument` and `output` (which of the
+    head's tensor arguments is which output of the tail), `edge_shape`, `local_derivative`. Over `module_call`: `path`,
+    `call` (from 1), `type`, `parent` (-1 for none), `module_parameters`. Of autograd, over `backward_node`:
+    `backward_operation`, `forward` (its node, -1 for none), `saved` (JSON: name, shape, dtype, whose), `saved_bytes`;
+    over `backward_edge`: `backward_tail`, `backward_head`. Attrs: `engine`, `scalar` (whether every value is a single
+    number), `outputs` (numbers of nodes), `num_parameters`.
 """
 
 from __future__ import annotations
 
 import xarray as xr
 
-from thalweg.schema import curvatures, descents, paths, statistics, surfaces, tangents, valleys
+from thalweg.schema import curvatures, descents, graphs, paths, statistics, surfaces, tangents, valleys
 from thalweg.schema.curvatures import MATRICES, QUANTITIES
 from thalweg.schema.needs import SchemaError, coordinates
 from thalweg.schema.surfaces import ROLES, values
@@ -179,6 +191,7 @@ _CHECKS = (
     | valleys.CHECKS
     | tangents.CHECKS
     | statistics.CHECKS
+    | graphs.CHECKS
 )
 KINDS = tuple(_CHECKS)
 

@@ -21,6 +21,7 @@ def _tangent(ds: xr.Dataset) -> None:
 def _kernel(ds: xr.Dataset) -> None:
     layers = ("layer",) if "layer" in ds.dims else ()
     need_variables(ds, {"kernel": (*layers, "row", "column")})
+    need_variables(ds, {name: ("value",) for name in ("eigenvalue",) if name in ds.data_vars})
     if ds.attrs.get("part") not in PARTS:
         raise SchemaError(f"attrs['part'] of a kernel is {ds.attrs.get('part')!r}; expected one of {PARTS}.")
     if (ds.attrs["part"] == "layer") != bool(layers):
