@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thalweg.cli import connect, demo, spectrum, study, surface, tangent, trajectory
-from thalweg.cli import connect, demo, explore, spectrum, study, surface, trajectory
-from thalweg.cli import connect, demo, lab, spectrum, study, surface, trajectory
-from thalweg.cli import connect, demo, lab, spectrum, study, surface, tangent, trajectory
+from thalweg.cli import connect, demo, explore, lab, spectrum, study, surface, tangent, trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
