@@ -107,6 +107,15 @@ def test_every_kind_has_its_picture_and_where_it_comes_from(study):
     assert rows["seed"] == "7"
 
 
+def test_a_path_names_the_surfaces_that_it_lies_on(study):
+    page = client(study)
+    lies = told(page, "result", name="path/bowl")["grounds"]
+    assert lies == [{"name": name, "on": "path:path/bowl"} for name in ("surface/bowl", "surface/steep")]
+    assert told(page, "result", name="surface/bowl")["grounds"] == []
+    offers = told(page, "result", name="surface/bowl")["surface"]["offers"]
+    assert [(one["id"], one["label"], one["on"]) for one in offers] == [("path:path/bowl", "path", True)]
+
+
 def test_what_is_seen_becomes_a_page_that_needs_no_network(study):
     page = client(study)
     seen = told(page, "picture", **BOWL, view="map")

@@ -49,6 +49,13 @@ def test_the_browser_is_opened_only_if_wanted(study, monkeypatch):
     assert pages[0].startswith("http://127.0.0.1:")
 
 
+def test_without_its_libraries_it_says_what_to_install(study, monkeypatch):
+    monkeypatch.delitem(sys.modules, "thalweg.apps.explorer.server", raising=False)
+    monkeypatch.setitem(sys.modules, "starlette.applications", None)
+    with pytest.raises(ModuleNotFoundError, match=r"thalweg\[apps\]"):
+        serve(study, browser=False)
+
+
 @pytest.mark.slow
 def test_the_study_is_open_until_it_is_interrupted(study):
     command = [sys.executable, "-m", "thalweg.cli", "open", str(study), "--no-browser"]

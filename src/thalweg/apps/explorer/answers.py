@@ -65,6 +65,7 @@ class Answers:
             "sentences": telling.sentences(ds),
             "provenance": telling.provenance(ds),
             "complete": complete,
+            "grounds": scenery.grounds(self.shelf, name),
             "pictures": list(pictures.offered(pictures.Asked(self.shelf, name, ds))),
         }
         if ds.attrs["kind"] != "surface":

@@ -5,8 +5,12 @@ from __future__ import annotations
 import html
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+import xarray as xr
+from plotly.io.json import to_json_plotly
 
+from thalweg import figures
 from thalweg.apps.explorer.telling import plain
 from thalweg.figures.backend import drawer
 from thalweg.figures.plotly.common import without_controls
@@ -32,6 +36,17 @@ def surface(shown: Map, view: str, theme: Theme) -> Json:
         layout["margin"]["t"] = _LEAST  # above the map were the controls that the page has itself
         layout["dragmode"] = False
     return found
+
+
+def warm() -> None:
+    """Draw something once: the first picture of all loads what draws it, which takes half a second."""
+    words = {"role": "value", "metric": "loss", "split": "train", "long_name": "loss", "units": ""}
+    axis = np.linspace(0.0, 1.0, 3)
+    loss = (("x", "y"), axis[:, None] + axis, words)
+    tiny = xr.Dataset({"loss": loss}, {"x": axis, "y": axis}, {"kind": "surface", "coordinates": ["x", "y"]})
+    shown = figures.surface(tiny, backend="none")
+    for view in VIEWS:
+        to_json_plotly(surface(shown, view, "light"))
 
 
 def fitted(figure: go.Figure) -> Json:

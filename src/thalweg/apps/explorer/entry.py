@@ -73,7 +73,10 @@ def serve(study: str | Path, *, port: int = 0, browser: bool = True, ready: Call
         import uvicorn
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(_EXTRA, name=error.name) from error
+    from thalweg.apps.explorer.drawing import warm
+
     listener = _listen(port)
+    warm()
     page = f"http://{ADDRESS}:{listener.getsockname()[1]}/"
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", lifespan="off", server_header=False))
     try:

@@ -117,21 +117,6 @@ def _connection(asked: Asked) -> dict[str, Draw]:
     return {"picture": along, "learning": _picture} if sections_paths.ways(asked.name, names) else {}  # type: ignore[arg-type]
 
 
-def _ground(asked: Asked) -> dict[str, Draw]:
-    """On the surface that it lies on, in space."""
-    grounds = [name for name, ds in asked.others("surface").items() if _under(asked, name, ds)]
-    return {
-        f"on {name}": lambda a, name=name: figures.picture(a.ds, on=a.shelf.load(name), theme=a.theme)  # type: ignore[misc]
-        for name in grounds
-    }
-
-
-def _under(asked: Asked, name: str, surface: xr.Dataset) -> bool:
-    ds = asked.ds
-    mine, its = ds.attrs.get("subspace_id"), surface.attrs.get("subspace_id")
-    return ds.attrs.get("on") == name or (mine is not None and mine == its and len(surface.attrs["coordinates"]) == 2)
-
-
 _MORE: dict[str, Callable[[Asked], dict[str, Draw]]] = {
     "surface": _risks,
     "spectral_density": _density,
@@ -139,7 +124,4 @@ _MORE: dict[str, Callable[[Asked], dict[str, Draw]]] = {
     "spectrum_path": _spectrum_path,
     "gradients": _gradients,
     "connection": _connection,
-    "course": _ground,
-    "critical_points": _ground,
-    "descent": _ground,
 }

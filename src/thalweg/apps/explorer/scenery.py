@@ -57,10 +57,8 @@ def depths(ds: xr.Dataset) -> list[dict[str, Any]]:
 
 def offers(shelf: Shelf, name: str, ds: xr.Dataset) -> list[dict[str, Any]]:
     """What can be laid on a surface: results of the study in its plane, and what it brings along itself."""
-    lying = [entry for entry in shelf.entries() if not entry.why and _lies_on(entry, name, ds)]
-    found = [
-        _offer(f"{entry.kind}:{entry.name}", f"{_WORDS[entry.kind]} {_short(entry)}", entry.kind) for entry in lying
-    ]
+    lying = [entry for entry in shelf.entries() if not entry.why and _lies_on(entry, name, ds.attrs)]
+    found = [_offer(f"{entry.kind}:{entry.name}", _label(entry, name), entry.kind) for entry in lying]
     descents = [one for one in found if one["kind"] == "descent"]
     for one in found:
         one["on"] = one["kind"] != "descent" or len(descents) == 1
@@ -74,6 +72,17 @@ def offers(shelf: Shelf, name: str, ds: xr.Dataset) -> list[dict[str, Any]]:
     regions = [str(key) for key, var in ds.data_vars.items() if var.attrs.get("role") == "region"]
     found += [_offer(f"region:{key}", f"region: {ds[key].attrs.get('long_name', key)}") for key in regions]
     return found
+
+
+def grounds(shelf: Shelf, name: str) -> list[dict[str, str]]:
+    """Surfaces over two coordinates on which a result lies, and what to switch on there to see it."""
+    entries = shelf.entries()
+    mine = next((entry for entry in entries if entry.name == name), None)
+    if mine is None or mine.kind not in ARGUMENTS:
+        return []
+    surfaces = [entry for entry in entries if entry.kind == "surface" and len(entry.coordinates) > 1]
+    lies = [entry.name for entry in surfaces if _lies_on(mine, entry.name, entry.attrs)]
+    return [{"name": surface, "on": f"{mine.kind}:{name}"} for surface in lies]
 
 
 def prepared(shelf: Shelf, look: Look) -> Map:
@@ -138,21 +147,26 @@ def _alone(ds: xr.Dataset, variable: str, regions: Sequence[str]) -> xr.Dataset:
     return ds.drop_vars(drop)
 
 
-def _lies_on(entry: Entry, name: str, surface: xr.Dataset) -> bool:
+def _lies_on(entry: Entry, name: str, surface: dict[Any, Any]) -> bool:
     if entry.kind not in ARGUMENTS or "coordinates" not in entry.attrs:
         return False
-    mine, its = surface.attrs.get("subspace_id"), entry.attrs.get("subspace_id")
+    mine, its = surface.get("subspace_id"), entry.attrs.get("subspace_id")
     if entry.attrs.get("on") == name:
         return True
     if mine is not None and its is not None:
-        return bool(mine == its) and entry.attrs["coordinates"] == list(schema.coordinates(surface))
+        return bool(mine == its) and entry.attrs["coordinates"] == _listed(surface.get("coordinates"))
     return entry.kind in ("path", "course") and entry.name == f"{entry.kind}/{path_name(name).removeprefix('path/')}"
+
+
+def _listed(names: Any) -> list[str]:
+    return [names] if isinstance(names, str) else list(names or ())
 
 
 def _offer(key: str, words: str, kind: str = "", on: bool = False) -> dict[str, Any]:
     return {"id": key, "label": words, "kind": kind, "on": on, "walk": kind in WALKED}
 
 
-def _short(entry: Entry) -> str:
-    """What tells one from others of its kind: the end of its name."""
-    return entry.name.rpartition("/")[2]
+def _label(entry: Entry, surface: str) -> str:
+    """What it is, and the end of its name where that is not the surface's."""
+    short = entry.name.rpartition("/")[2]
+    return _WORDS[entry.kind] if short == surface.rpartition("/")[2] else f"{_WORDS[entry.kind]} {short}"

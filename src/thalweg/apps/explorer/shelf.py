@@ -14,6 +14,7 @@ import xarray as xr
 from thalweg import schema, store
 from thalweg.store.tree import clean, is_result, need_study, node, study_path
 
+_ADVICE = "Other results are not touched by that; remove its folder, or compute it again under another name."
 _KEPT, _BYTES = 12, 5 * 10**8  # results in memory, and their size in all
 
 
@@ -174,12 +175,12 @@ class Shelf:
         try:
             found = node(folder)
         except (OSError, ValueError) as error:
-            return [Entry(name, "", why=f"Its metadata are damaged: {error}.")]
+            return [Entry(name, "", why=f"Its metadata are damaged ({error}). {_ADVICE}")]
         if found is None or found["node_type"] != "group":
             return []
         attrs, arrays = found.get("attributes") or {}, _arrays(folder)
         if not isinstance(attrs, dict):
-            return [Entry(name, "", why=f"Its metadata are damaged: its attributes are a {type(attrs).__name__}.")]
+            return [Entry(name, "", why=f"Its metadata are damaged (attributes: {type(attrs).__name__}). {_ADVICE}")]
         if is_result(attrs):
             return [Entry(name, str(attrs["kind"]), attrs, arrays)]
         below = [] if "kind" in attrs else self._walk(folder, f"{name}/")

@@ -60,7 +60,7 @@ def few(entry: Entry) -> str:
     """
     sizes = entry.sizes
     if entry.kind == "surface":
-        grid = " × ".join(str(sizes[name]) for name in entry.coordinates if name in sizes)
+        grid = " × ".join(str(sizes[name]) for name in entry.coordinates if name in sizes) or "1 point"
         values = [told for array in entry.arrays.values() if (told := _words(array)).get("role") == "value"]
         metrics = sorted({str(value.get("metric", "")) for value in values}, key=lambda name: (name != "loss", name))
         shown = ", ".join(metric.replace("_", " ") for metric in metrics[:3]) + ", …" * (len(metrics) > 3)

@@ -47,18 +47,31 @@ async function openResult() {
     ]);
     if (turn !== seen.turn) return;
     Object.assign(seen, { result, against: against?.surface ? against : null });
-    mild(result.complete ? "" : "Incomplete: this is what has been computed so far. Reload shows what was added since.");
     find("heading").textContent = result.heading;
     find("about").hidden = false;
     about(document, result);
-    await draw();
+    await redraw();
   } catch (error) {
     if (turn !== seen.turn) return;
     clear();
+    seen.result = null;
     find("heading").textContent = name;
     fail(error);
   } finally {
     if (turn === seen.turn) find("panels").removeAttribute("aria-busy");
+  }
+}
+
+// Draws what is open. What cannot be drawn says why, and the controls stay: another quantity may do.
+async function redraw() {
+  const { result } = seen;
+  mild(result.complete ? "" : "Incomplete: this is what has been computed so far. Reload shows what was added since.");
+  try {
+    await draw();
+  } catch (error) {
+    if (result !== seen.result) return;
+    undraw();
+    fail(error);
   }
 }
 
@@ -68,13 +81,17 @@ function empty() {
   mild(seen.study.message);
 }
 
-function clear() {
+function undraw() {
   surface.close();
   for (const panel of seen.panels) panel.close();
   seen.panels = [];
+  find("facts").textContent = "";
+}
+
+function clear() {
+  undraw();
   find("controls").hidden = true;
   find("about").hidden = true;
-  find("facts").textContent = "";
 }
 
 async function draw() {
@@ -199,9 +216,8 @@ function options(select, choices, chosen) {
   select.value = chosen;
 }
 
-async function change(what, again = draw) {
+async function change(what, again = redraw) {
   keep(what);
-  if (find("notice").className === "") mild("");
   try {
     await again();
   } catch (error) {

@@ -39,6 +39,13 @@ export function current(nav, name) {
 
 export function about(room, result) {
   room.querySelector("#sentences").replaceChildren(...result.sentences.map((text) => make("p", text)));
+  const links = result.grounds.map((one) => {
+    const link = make("a", one.name, { href: address({ result: one.name, on: one.on, theme: state.theme }) });
+    const line = make("p", "On its surface, to be walked: ");
+    line.append(link);
+    return line;
+  });
+  room.querySelector("#sentences").append(...links);
   room.querySelector("#provenance").replaceChildren(
     ...result.provenance.map(([key, value]) => {
       const row = make("tr");

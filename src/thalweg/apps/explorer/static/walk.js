@@ -85,7 +85,7 @@ export class Walk {
     if (!many && !this.now.projected && this.ground) {
       told.push(`${this.quantity} of the surface there ${number(this.ground(x[0][this.index], y[0][this.index]), 4)}`);
     }
-    if (distance) told.push(`distance from the plane ${span(distance, this.index)}`);
+    if (distance?.some((row) => row[this.index])) told.push(`distance from the plane ${span(distance, this.index)}`);
     return told.join(" · ");
   }
 
