@@ -8,8 +8,9 @@ pytestmark = pytest.mark.slow
 def test_maps_follow_the_slider_and_the_start(open_lab, tmp_path):
     lab = open_lab("stochastic-landscape", reduced_motion="reduce")
     page = lab.page
+    page.set_default_timeout(60_000)
     maps = page.locator(".tw-risk canvas.tw-sheet")
-    maps.first.wait_for(timeout=60_000)
+    maps.first.wait_for()
     heading, says = page.locator(".tw-risk h2"), page.locator(".tw-risk .tw-says")
     picture = maps.first.evaluate("c => c.toDataURL()")
     page.locator(".tw-risk").get_by_label("Step", exact=True).focus()
@@ -23,6 +24,6 @@ def test_maps_follow_the_slider_and_the_start(open_lab, tmp_path):
     assert "Iterate (1" in says.inner_text()
     page.screenshot(path=tmp_path / "lab.png")
     page.get_by_text("Show a worked answer").nth(1).click()
-    page.get_by_text("Half of the inputs have the sign").wait_for(timeout=30_000)
+    page.get_by_text("Half of the inputs have the sign").wait_for()
     assert not lab.complaints
     assert not lab.foreign

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from thalweg.apps.widgets import Instrument, Tangent, packed, unpacked
+from thalweg.apps.widgets import HandFit, Instrument, Tangent, packed, unpacked
 from thalweg.apps.widgets.instrument import look, module
 
 
@@ -56,3 +56,29 @@ def test_light_and_dark_have_the_same_colours_by_name():
 
 def test_every_instrument_knows_the_look():
     assert Instrument.class_traits()["look"].default() == look()
+
+
+def test_a_page_that_hangs_up_ends_the_instrument_and_its_logger():
+    """A cell that runs again closes the channel to the page, and nothing else."""
+
+    class Sink:
+        closed = False
+
+        def log(self, step, values): ...
+
+        def close(self):
+            self.closed = True
+
+    sink = Sink()
+    fit = HandFit(sink=sink)
+    fit.move([1.0, 1.0])
+    fit.comm.close()
+    assert sink.closed
+    assert (fit.comm, fit.tasks, fit.history) == (None, {}, [])
+
+
+def test_who_closes_an_instrument_keeps_its_record():
+    fit = HandFit()
+    fit.move([1.0, 1.0])
+    fit.close()
+    assert len(fit.history) == 1

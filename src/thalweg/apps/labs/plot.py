@@ -6,11 +6,10 @@ import json
 from functools import cache
 from typing import Any
 
-import anywidget
 import marimo as mo
 import traitlets
 
-from thalweg.apps.widgets.instrument import release
+from thalweg.apps.widgets.instrument import Ending
 
 _STYLE = ".thalweg-plot { width: 100%; overflow-x: auto; }"
 
@@ -52,7 +51,7 @@ def _module() -> str:
     return f"{get_plotlyjs()}\n{_SCRIPT}"
 
 
-class Plot(anywidget.AnyWidget):
+class Plot(Ending):
     """A plotly figure as a widget. `show` draws another one in its place, and a turned scene stays turned.
 
     A cell that shows an empty `Plot()`, and another that calls `show` whenever a control has changed, keep the camera.
@@ -65,7 +64,6 @@ class Plot(anywidget.AnyWidget):
     def __init__(self, figure: Any = None, **config: Any) -> None:
         self._esm = _module()
         super().__init__(figure="" if figure is None else _written(figure), config=config)
-        release(self)
 
     def show(self, figure: Any) -> None:
         """Draw another figure here."""

@@ -179,7 +179,7 @@ function render({ model, el }) {
       for (const mark of scene.marks) if (mark.sort === "critical") drawCritical(pen, mark, shown, (x, y) => [at.px(x), at.py(y)]);
       if (!run) return;
       disc(pen, at.px(start[0]), at.py(start[1]), 5, shown.casing, shown.ink, 1.6);
-      const [x, y] = place(run, step);
+      const [x, y] = held ? start : place(run, step);
       ballAt(pen, at.px(x), at.py(y), 10, shown);
     });
     axes(pen, at, shown, { x: scene.x.symbol, y: scene.y.symbol });
@@ -368,13 +368,14 @@ function render({ model, el }) {
 
   // --- hands ---
 
-  function moveTo(x, y, asksNow = true) {
+  function moveTo(x, y) {
     const inside = (v, axis) => Math.max(axis.low, Math.min(axis.high, v));
     const round = (v, axis) => Number(v.toPrecision(12)) && Math.round((v / (axis.high - axis.low)) * 1e4) * (axis.high - axis.low) / 1e4;
     start = [round(inside(x, scene.x), scene.x) || 0, round(inside(y, scene.y), scene.y) || 0];
     controls.x.set(start[0]);
     controls.y.set(start[1]);
-    if (asksNow) ask();
+    if (held) map.soon(); // the ball stays in the hand while Python makes the steps
+    ask();
   }
 
   function pointed(event) {
