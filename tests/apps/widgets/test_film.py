@@ -54,8 +54,8 @@ def test_keys_typed_numbers_and_the_button_move_it(film, open_page, tmp_path):
     opened = open_page(Film(film).standalone(tmp_path / "film.html"))
     page = opened.page
     place = lambda: int(page.locator(".film").get_attribute("data-place"))  # noqa: E731
-    curve = lambda: page.locator(".film .js-line").last.get_attribute("d")  # noqa: E731
-    page.wait_for_selector(".film[data-place] .js-line")
+    curve = lambda: page.locator(".film .cartesianlayer").first.inner_html()  # noqa: E731
+    page.wait_for_selector(".film[data-place] .js-line", state="attached")
     last, before = place(), curve()
     page.get_by_role("slider", name="Step").focus()
     page.keyboard.press("ArrowLeft")
