@@ -38,8 +38,8 @@ def in_the_dark(expression: ast.expr, namespace: dict[str, Any]) -> Any | None:
 
 
 def is_still(value: Any) -> bool:
-    """Whether it is a figure of matplotlib."""
-    return hasattr(value, "savefig")
+    """Whether it is a figure of matplotlib, or a graph."""
+    return hasattr(value, "savefig") or hasattr(value, "write_svg")
 
 
 def is_interactive(value: Any) -> bool:
@@ -47,8 +47,16 @@ def is_interactive(value: Any) -> bool:
     return isinstance(value, Figure)
 
 
+def suffix(figure: Any) -> str:
+    """Graphs are drawn in lines, figures of matplotlib in pixels."""
+    return ".svg" if hasattr(figure, "write_svg") else ".png"
+
+
 def save_still(figure: Any, file: Path) -> None:
     """A picture sharp enough for screens of two pixels to a point."""
+    if hasattr(figure, "write_svg"):
+        figure.write_svg(str(file))
+        return
     figure.savefig(file, dpi=170, bbox_inches="tight", facecolor=figure.get_facecolor(), pil_kwargs={"optimize": True})
 
 

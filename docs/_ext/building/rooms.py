@@ -102,6 +102,15 @@ ROOMS = (
             "Gradients, elbows, extrapolation": "gradient_statistics gradient_features elbows extrapolation",
         },
     ),
+    Room(
+        "graphs",
+        "Graphs and gradients",
+        "The computational graph of a network or an expression, and gradients that are checked.",
+        {
+            "Graphs": "computational_graph graph_of",
+            "Gradients": "measures.gradient_check.check_gradient measures.gradient_check.GradientError",
+        },
+    ),
     Room("measures", "Further measures", "", {}, ("measures",)),
     Room(
         "figures",
@@ -117,6 +126,7 @@ ROOMS = (
             "Tangents, initialisations, gradients": "figures.tangent figures.kernel figures.lazy "
             "figures.singular_values figures.initializations figures.gradients figures.gradient_cosines "
             "figures.gradient_features figures.elbows figures.extrapolation",
+            "Graphs": "figures.graph",
             "Risk, functions, fits": "figures.risk figures.linear_approximation figures.fit",
             "Any result, films, files": "figures.picture figures.animate figures.save",
         },
@@ -186,10 +196,16 @@ def thing(name: str) -> Any:
     return getattr(import_module(f"thalweg.{inner}" if inner else "thalweg"), last)
 
 
+def shortest(name: str) -> str:
+    """The name at the top of the package, where it is public there."""
+    last = name.rpartition(".")[2]
+    return last if last in thalweg.__all__ and getattr(thalweg, last) is thing(name) else name
+
+
 def pages() -> dict[str, str]:
     """Text of each page by its file's stem; a room without any name has none."""
     made = {room.page: _page(room) for room in ROOMS if room.sections or further(room)}
-    known = listed() | {name for room in ROOMS for name in further(room)}
+    known = {shortest(name) for name in listed()} | {name for room in ROOMS for name in further(room)}
     left = [n for n in thalweg.__all__ if n not in known and not isinstance(getattr(thalweg, n), ModuleType)]
     if left:
         made["further"] = _page(Room("further", "Further", "", {"More": " ".join(left)}))
@@ -203,7 +219,7 @@ def _page(room: Room) -> str:
     for module in room.modules:
         parts += [f".. automodule:: thalweg.{module}", "    :no-members:", ""]
     parts += [".. currentmodule:: thalweg", ""]
-    sections = {heading: names.split() for heading, names in room.sections.items()}
+    sections = {heading: [shortest(name) for name in names.split()] for heading, names in room.sections.items()}
     if more := further(room):
         sections["Further" if sections else "All"] = more
     for heading, names in sections.items():

@@ -119,8 +119,9 @@ class Run(SphinxDirective):
     def _image(self, figure: Any, name: str, look: str, label: str) -> nodes.image:
         folder = Path(self.env.srcdir) / "_pictures"
         folder.mkdir(exist_ok=True)
-        pictures.save_still(figure, folder / f"{name}.png")
-        made = nodes.image(uri=f"/_pictures/{name}.png", alt=label, classes=["drawn", *look.split()])
+        file = folder / f"{name}{pictures.suffix(figure)}"
+        pictures.save_still(figure, file)
+        made = nodes.image(uri=f"/_pictures/{file.name}", alt=label, classes=["drawn", *look.split()])
         if "figwidth" in self.options:
             made["width"] = self.options["figwidth"]
         return made
