@@ -28,6 +28,7 @@ NAMES = {
     *("empirical_ntk", "kernel_alignment", "laziness", "linearize", "principal_features_at", "LinearizedProblem"),
     *("average_weights", "components_by_length", "greedy_soup", "motion", "moving_average", "random_walk"),
     *("read_trajectory", "soup"),
+    *("GradientError", "check_gradient", "computational_graph", "graph_of", "path_gradients"),
     *("compare_initializations", "extrapolation", "gradient_statistics", "initialize"),
 }
 

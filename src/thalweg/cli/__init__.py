@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thalweg.cli import connect, demo, spectrum, study, surface, trajectory
+from thalweg.cli import connect, demo, graph, spectrum, study, surface, trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,7 @@ for verb in (
     spectrum.spectrum,
     connect.connect,
     trajectory.trajectory,
+    graph.graph,
     study.show,
     study.export,
 ):

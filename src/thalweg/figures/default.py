@@ -19,6 +19,7 @@ from thalweg.figures.estimate import estimate
 from thalweg.figures.extrapolation import extrapolation
 from thalweg.figures.fit import fit
 from thalweg.figures.gradients import gradients
+from thalweg.figures.graph import graph
 from thalweg.figures.initializations import initializations
 from thalweg.figures.motion import motion
 from thalweg.figures.random_walk import random_walk
@@ -46,7 +47,7 @@ def picture(
 
     A surface over one coordinate becomes a profile, over two a surface, with risks their maps; descents become curves
     of the loss, critical points and courses places in their plane, or they are drawn on a surface. A trajectory and the
-    training of a curve become losses over the steps; components have no picture without random walks beside them.
+    training of a curve become losses over the steps; a graph is the same whatever the backend; components have no picture without random walks beside them.
 
     Parameters
     ----------
@@ -79,6 +80,8 @@ def picture(
     'Profile of the loss'
     """
     kind = schema.check(ds).attrs["kind"]
+    if kind == "graph":
+        return graph(ds, theme=theme, title=title)
     look: dict[str, Any] = {"backend": backend, "theme": theme, "title": title}
     if kind == "surface":
         return _surface(ds, path, course, look)

@@ -15,6 +15,7 @@ from thalweg.measures.eigen import eigen_line, eigen_plane
 from thalweg.measures.extrapolation import extrapolation
 from thalweg.measures.features import principal_features_at
 from thalweg.measures.fit import model_fit
+from thalweg.measures.gradient_check import Deviation, GradientCheck, GradientError, check_gradient
 from thalweg.measures.gradients import gradient_statistics
 from thalweg.measures.graph import GraphPath, computational_graph, graph_of, path_gradients
 from thalweg.measures.initialization import Initialization, initialize
@@ -37,6 +38,9 @@ from thalweg.measures.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
     "Connection",
+    "Deviation",
+    "GradientCheck",
+    "GradientError",
     "GraphPath",
     "Initialization",
     "Soup",
@@ -44,6 +48,7 @@ __all__ = [
     "adam_preconditioner",
     "average_weights",
     "below",
+    "check_gradient",
     "compare_initializations",
     "components_by_length",
     "computational_graph",
