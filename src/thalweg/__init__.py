@@ -23,8 +23,10 @@ from thalweg.measures import (
     diagonal,
     eigen_line,
     eigen_plane,
+    elbows,
     empirical_ntk,
     extrapolation,
+    gradient_features,
     gradient_field,
     gradient_statistics,
     graph_of,
@@ -59,6 +61,7 @@ from thalweg.measures import (
     top_eigenpairs,
     trace,
     track_spectrum,
+    track_tangent,
     worst_case_sharpness,
 )
 from thalweg.problem import FunctionProblem, LinearizedProblem, ModuleProblem, Problem, accuracy, load_weights
@@ -122,10 +125,12 @@ __all__ = [
     "diagonal",
     "eigen_line",
     "eigen_plane",
+    "elbows",
     "empirical_ntk",
     "extrapolation",
     "figures",
     "filter_normalize",
+    "gradient_features",
     "gradient_field",
     "gradient_statistics",
     "graph_of",
@@ -179,6 +184,7 @@ __all__ = [
     "top_eigenpairs",
     "trace",
     "track_spectrum",
+    "track_tangent",
     "worst_case_sharpness",
 ]
 

@@ -15,17 +15,23 @@ from thalweg.figures.course import course as in_plane
 from thalweg.figures.critical import critical_points
 from thalweg.figures.density import density
 from thalweg.figures.descent import descent
+from thalweg.figures.elbows import elbows
 from thalweg.figures.estimate import estimate
 from thalweg.figures.extrapolation import extrapolation
 from thalweg.figures.fit import fit
+from thalweg.figures.gradient_features import gradient_features
 from thalweg.figures.gradients import gradients
 from thalweg.figures.initializations import initializations
+from thalweg.figures.kernel import kernel
+from thalweg.figures.lazy import lazy
 from thalweg.figures.motion import motion
 from thalweg.figures.random_walk import random_walk
 from thalweg.figures.risk import risk
+from thalweg.figures.singular_values import singular_values
 from thalweg.figures.spectrum import spectrum
 from thalweg.figures.spectrum_path import spectrum_path
 from thalweg.figures.surface import profile, surface
+from thalweg.figures.tangent import tangent
 from thalweg.figures.theme import Theme
 from thalweg.figures.training import training
 from thalweg.figures.trajectory import path as over_steps
@@ -121,6 +127,12 @@ _FIGURES: dict[str, Any] = {
     "initializations": initializations,
     "gradients": gradients,
     "extrapolation": extrapolation,
+    "tangent": tangent,
+    "kernel": kernel,
+    "lazy": lazy,
+    "tangent_path": singular_values,
+    "elbows": elbows,
+    "gradient_features": gradient_features,
 }
 
 

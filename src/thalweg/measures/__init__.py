@@ -12,9 +12,11 @@ from thalweg.measures.curvature_map import curvature_map
 from thalweg.measures.density import spectral_density
 from thalweg.measures.descent import descend
 from thalweg.measures.eigen import eigen_line, eigen_plane
+from thalweg.measures.elbows import elbows
 from thalweg.measures.extrapolation import extrapolation
 from thalweg.measures.features import principal_features_at
 from thalweg.measures.fit import model_fit
+from thalweg.measures.gradient_features import gradient_features
 from thalweg.measures.gradients import gradient_statistics
 from thalweg.measures.graph import GraphPath, computational_graph, graph_of, path_gradients
 from thalweg.measures.initialization import Initialization, initialize
@@ -30,6 +32,7 @@ from thalweg.measures.sharpness import adam_preconditioner, sharpness
 from thalweg.measures.spectrum import top_eigenpairs
 from thalweg.measures.surface import default_name, describe_cost, loss_surface
 from thalweg.measures.tangent import linearize
+from thalweg.measures.tangent_path import track_tangent
 from thalweg.measures.traces import diagonal, trace
 from thalweg.measures.tracking import stability_threshold, track_spectrum
 from thalweg.measures.trajectory import principal_components, principal_plane, project_trajectory
@@ -58,8 +61,10 @@ __all__ = [
     "diagonal",
     "eigen_line",
     "eigen_plane",
+    "elbows",
     "empirical_ntk",
     "extrapolation",
+    "gradient_features",
     "gradient_field",
     "gradient_statistics",
     "graph_of",
@@ -94,5 +99,6 @@ __all__ = [
     "top_eigenpairs",
     "trace",
     "track_spectrum",
+    "track_tangent",
     "worst_case_sharpness",
 ]

@@ -23,7 +23,7 @@ def _():
     from thalweg.apps.labs.question import question
     from thalweg.apps.labs.running import pressed, quick, theme
     from thalweg.apps.widgets import Ball, RiskSteps
-    from thalweg.landscapes import expected_risk, perceptron_data, perceptron_problem, reset_weights
+    from thalweg.landscapes import expected_risk, perceptron_data, perceptron_problem, reset_weights, solution_set
 
     torch.set_num_threads(1)
     return (
@@ -40,6 +40,7 @@ def _():
         question,
         quick,
         reset_weights,
+        solution_set,
         theme,
         torch,
         tw,
@@ -491,19 +492,31 @@ def _(mo):
 
 
 @app.cell
-def _(Ball, expected_risk, torch, tw):
+def _(Ball, expected_risk, solution_set, torch, tw):
     def population(linear):
         """The expected risk as a problem of its own."""
         return tw.FunctionProblem(lambda w1, w2: expected_risk(torch.stack([w1, w2], -1), linear=linear))
 
-    ball = Ball(population(False), 5.0, start=[2.0, -2.0], learning_rate=0.05, steps=200, formula="expected risk")
+    def valley():
+        """Where the product is 2."""
+        return {"w1·w2 = 2": [2**0.5 * branch for branch in solution_set(extent=3.5).values()]}
+
+    ball = Ball(
+        population(False),
+        5.0,
+        start=[2.0, -1.5],
+        learning_rate=0.05,
+        steps=200,
+        curves=valley(),
+        formula="R(w1, w2), rectified",
+    )
     ball
-    return ball, population
+    return ball, population, valley
 
 
 @app.cell
-def _(ball, population, which):
-    ball.show(population(which.value == "linear"), 5.0, formula=f"expected risk, {which.value}")
+def _(ball, population, valley, which):
+    ball.show(population(which.value == "linear"), 5.0, curves=valley(), formula=f"R(w1, w2), {which.value}")
     return
 
 
