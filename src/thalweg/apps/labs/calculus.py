@@ -1160,5 +1160,90 @@ def _(large, mo, page, pressed, quick, torch, tw):
     return
 
 
+@app.cell
+def _(mo):
+    mo.md(r"""
+    ### A step of your own
+
+    One may teach PyTorch a new operation: a `forward` that computes it, and a `backward` that says how gradients pass.
+    Here is one that computes $x^3$, told to say when it is called. Nothing compares the two: that `backward` is the
+    derivative of `forward` is its author's word.
+    """)
+    return
+
+
+@app.cell
+def _(mo):
+    factor = mo.ui.slider(1.0, 5.0, 0.5, value=3.0, label="backward multiplies by this times x²", include_input=True)
+    factor
+    return (factor,)
+
+
+@app.cell
+def _(factor, torch):
+    said = []
+
+    class Cube(torch.autograd.Function):
+        """The cube, with a backward that may be wrong."""
+
+        @staticmethod
+        def forward(ctx, x):
+            said.append(f"forward: x = {x.tolist()}")
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, gradient):
+            (x,) = ctx.saved_tensors
+            said.append(f"backward: a gradient of {gradient.tolist()} arrives")
+            return gradient * factor.value * x**2
+
+    return Cube, said
+
+
+@app.cell
+def _(Cube, factor, mo, page, said, torch, tw):
+    def _called(x):
+        return Cube.apply(x).sum()
+
+    said.clear()
+    _x = torch.tensor([2.0], dtype=torch.float64, requires_grad=True)
+    _called(_x).backward()
+    _told = "\n".join(f"- {line}" for line in said)
+    _drawn = page(tw.figures.graph(tw.computational_graph(_called, x=_x.detach(), title="Cube.apply(x).sum()")), 480)
+    mo.vstack([mo.md(f"At x = 2, with the factor {factor.value:g}:\n\n{_told}\n- x.grad = {_x.grad.item():g}"), _drawn])
+    return
+
+
+@app.cell
+def _(Cube, factor, question, torch):
+    def _answer():
+        from thalweg.measures.gradient_check import check_gradient
+
+        found = check_gradient(Cube.apply, torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64), raises=False)
+        worst = found.deviations[0]
+        try:
+            check_gradient(Cube.apply, torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64))
+            words = "nothing: the check passes."
+        except ValueError as error:
+            words = f"\n\n```text\n{error}\n```"
+        return [
+            f"`check_gradient` compares {found.num_entries} entries of the Jacobian with central differences of the "
+            f"forward. With the factor {factor.value:g} the largest deviation is {worst.error:.2g} (the backward "
+            f"gives {worst.found:.6g}, differences give {worst.expected:.6g}). It says: {words}",
+            "The graph looks the same whether the backward is right or wrong, and training would go on, only in a "
+            "direction that is not downhill. So a new operation deserves such a test before it is used.",
+        ]
+
+    question(
+        r"""
+        **Whose word?** Move the factor away from 3. Does anything complain? What does the graph show? How would you
+        find out, without calculus, whether a backward belongs to its forward?
+        """,
+        _answer,
+    )
+    return
+
+
 if __name__ == "__main__":
     app.run()
