@@ -114,13 +114,13 @@ def _race(calls: dict[str, Callable[[], Any]], rounds: dict[str, int]) -> tuple[
 
 def _table(title: str, rows: Sequence[Row], clock: str) -> Table:
     ours = next(row for row in rows if row.name == OURS).seconds(clock)
-    table = Table(title=title, title_justify="left")
+    absent = "\n".join(f"{row.name}: {row.absent}" for row in rows if row.absent)
+    table = Table(title=title, title_justify="left", caption=absent or None, caption_justify="left")
     table.add_column("contestant", no_wrap=True)
     for name in ("CPU ms", "wall ms", "x ours", "off"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         if row.absent:
-            table.add_row(row.name, "", "", "", row.absent)
             continue
         times = (significant(1e3 * row.seconds(kind)) for kind in ("cpu", "wall"))
         table.add_row(row.name, *times, f"{significant(row.seconds(clock) / ours)}x", f"{row.off:.0e}")

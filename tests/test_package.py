@@ -21,14 +21,15 @@ NAMES = {
     *("random_starts", "read_netcdf", "risk", "save", "to_netcdf", "to_vtk"),
     *("CurvatureRecorder", "adam_preconditioner", "curvature_map", "diagonal", "eigen_line", "eigen_plane"),
     *("num_outliers", "overlap", "sharpness", "spectral_density", "stability_threshold", "top_eigenpairs"),
-    *("trace", "track_spectrum", "worst_case_sharpness"),
+    *("trace", "track_spectrum", "track_tangent", "worst_case_sharpness"),
     *("Alignment", "PermutationSpec", "match_weights", "permutation_spec"),
     *("BezierCurve", "Connection", "PolygonalChain", "connect", "course", "curve_plane", "loss_along"),
     *("loss_barrier", "read_curve"),
     *("empirical_ntk", "kernel_alignment", "laziness", "linearize", "principal_features_at", "LinearizedProblem"),
     *("average_weights", "components_by_length", "greedy_soup", "motion", "moving_average", "random_walk"),
     *("read_trajectory", "soup"),
-    *("compare_initializations", "extrapolation", "gradient_statistics", "initialize"),
+    *("compare_initializations", "elbows", "extrapolation", "gradient_features", "gradient_statistics", "initialize"),
+    *("GradientError", "check_gradient", "computational_graph", "graph_of", "path_gradients"),
 }
 
 

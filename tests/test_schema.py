@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tests.figures import pieces
 from thalweg import schema
 from thalweg.schema.statistics import STATES
 
@@ -261,10 +262,23 @@ def lazy():
     return xr.Dataset({name: ("step", np.zeros(4)) for name in names}, {"step": np.arange(4)}, {"kind": "lazy"})
 
 
+def tangent_path():
+    data = {name: ("step", np.zeros(4)) for name in ("rank", "effective_rank", "loss", "test_loss", "kernel_alignment")}
+    data |= {name: ("step", np.zeros(4, dtype=bool)) for name in ("rank_known", "diverged")}
+    data |= {name: (("step", "value"), np.zeros((4, 2))) for name in ("singular_value", "place", "agreement")}
+    data |= {"prediction": (("step", "row"), np.zeros((4, 3))), "target": ("row", np.zeros(3))}
+    data["principal_feature"] = (("step", "row", "value"), np.zeros((4, 3, 2)))
+    coords = {"step": np.arange(4), "value": [1, 2], "example": ("row", np.arange(3)), "output": ("row", np.zeros(3))}
+    return xr.Dataset(data, coords, {"kind": "tangent_path", "diverged_at": -1})
+
+
 WELL_FORMED = {
     "tangent": tangent,
     "kernel": kernel,
     "lazy": lazy,
+    "tangent_path": tangent_path,
+    "elbows": pieces.elbows,
+    "gradient_features": pieces.gradient_features,
     "initializations": initializations,
     "gradients": gradients,
     "extrapolation": extrapolation,
@@ -321,6 +335,13 @@ MALFORMED = {
     "kernel whose columns are nobody's": (lambda: kernel().drop_vars("column_example"), "coordinate `column_example`"),
     "lazy training without error": (lambda: lazy().drop_vars("error"), "`error`"),
     "lazy training without steps": (lambda: lazy().drop_vars("step"), "coordinate `step`"),
+    "a tangent path without ranks": (lambda: tangent_path().drop_vars("rank"), "`rank`"),
+    "a tangent path whose features have no place": (lambda: tangent_path().drop_vars("place"), "`place`"),
+    "a tangent path that may have diverged": (lambda: without_attr(tangent_path(), "diverged_at"), "diverged_at"),
+    "elbows of no unit": (lambda: pieces.elbows().drop_vars("unit"), "`unit`"),
+    "elbows without straight lines": (lambda: pieces.elbows().drop_vars("node_x"), "`node_x`"),
+    "features of no layer": (lambda: pieces.gradient_features().drop_vars("layer"), "`layer`"),
+    "features of no example": (lambda: pieces.gradient_features().drop_vars("example"), "`example`"),
     "initialisations without names": (lambda: initializations().drop_vars("scheme"), "`scheme`"),
     "initialisations on their side": (lambda: initializations().assign(dead=initializations().dead.T), "`dead`"),
     "initialisations without an end": (lambda: initializations().drop_vars("final_loss"), "`final_loss`"),
@@ -524,6 +545,7 @@ def test_what_is_optional_may_be_missing():
         kernel("trace"),
         kernel("layer"),
         lazy().drop_vars(["kernel_alignment", "apart", "trained_loss"]),
+        tangent_path().drop_vars(["principal_feature", "place", "agreement", "kernel_alignment", "test_loss"]),
         spectrum_path().drop_vars(["overlap", "density", "preconditioned", "seconds", "other", "grid"]),
         eigenpairs().isel(pair=slice(0)),
         surface_with_hessian(),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from tests.figures import curvatures, descents, statistics, valleys
+from tests.figures import curvatures, descents, pieces, statistics, tangents, valleys
 from tests.figures.descents import drawn, numbers
 from tests.figures.stochastic import fit, risks
 from thalweg import figures
@@ -33,6 +33,8 @@ POINTS = descents.critical(["minimum", "saddle", "minimum", "degenerate"], [(1, 
         *(valleys.trajectory(), valleys.connection(), valleys.barrier(), valleys.course()),
         *(valleys.motion(), valleys.random_walk(), valleys.by_length()),
         *(statistics.initializations(), statistics.gradients(), statistics.extrapolation()),
+        *(pieces.elbows(), pieces.gradient_features()),
+        *(tangents.tangent(), tangents.kernel(), tangents.lazy(), tangents.tangent_path()),
     ],
     ids=lambda ds: ds.attrs["kind"],
 )
@@ -61,6 +63,8 @@ def test_the_picture_of_a_result_is_the_figure_of_its_kind(plane, line, box, run
         "Board": [
             *(valleys.barrier(), valleys.course(), valleys.random_walk()),
             *(statistics.initializations(), statistics.gradients(), statistics.extrapolation()),
+            *(pieces.elbows(), pieces.gradient_features()),
+            *(tangents.tangent(), tangents.kernel(), tangents.lazy(), tangents.tangent_path()),
         ],
     }
     for name, results in shown.items():

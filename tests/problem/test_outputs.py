@@ -327,7 +327,11 @@ REFUSED = {
         Diverged,
         "The network has diverged: 1 of its 2 weights",
     ),
-    "inf": (lambda p: p.jacobian(inputs=torch.tensor([[np.inf]])), Diverged, "The network has diverged"),
+    "inf": (
+        lambda p: p.jacobian(inputs=torch.tensor([[np.inf]])),
+        ValueError,
+        "1 of the 1 entries of the inputs are not",
+    ),
 }
 
 
@@ -357,3 +361,13 @@ def test_a_problem_with_a_step_has_no_outputs():
     problem = tw.ModuleProblem(nn.Linear(1, 1), torch.ones(3, 1), step=lambda model, x: model(x)[:, 0] ** 2)
     with pytest.raises(TypeError, match="no outputs"):
         problem.jacobian()
+
+
+def test_outputs_are_counted_from_the_end_too():
+    model = nn.Linear(4, 3).double()
+    x = torch.randn(5, 4, dtype=torch.double)
+    problem = tw.ModuleProblem(model, (x, torch.randn(5, 3, dtype=torch.double)), loss=F.mse_loss)
+    torch.testing.assert_close(problem.jacobian(outputs=-1), problem.jacobian(outputs=2))
+    found = tw.linearize(problem, outputs=-1)
+    assert found.output.values.tolist() == [2] * 5
+    np.testing.assert_array_equal(found.target, tw.linearize(problem, outputs=2).target)

@@ -169,3 +169,34 @@ def test_what_cannot_be_linearised_is_refused():
     stepped = tw.ModuleProblem(nn.Linear(1, 1), x, step=lambda model, x: model(x)[:, 0] ** 2)
     with pytest.raises(TypeError, match="no outputs"):
         tw.LinearizedProblem(stepped)
+
+
+def test_a_squared_error_that_tells_means_only_has_the_closed_form_too():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
+    x, y = torch.randn(9, 4, dtype=torch.double), torch.randn(9, 3, dtype=torch.double)
+    told = tw.ModuleProblem(model, (x, y), loss=lambda out, target: ((out - target) ** 2).sum(1).mean())
+    linear = tw.LinearizedProblem(told)
+    theta, J = told.theta, told.jacobian()
+    rest = (model(x) - y).detach().reshape(-1)
+    for _ in range(5):
+        theta = theta - 0.02 * 2 / 9 * J.T @ (J @ (theta - told.theta) + rest)
+    torch.testing.assert_close(linear.after(5, 0.02), theta)
+
+
+def test_a_dead_network_has_no_linearised_model_and_is_said_to_be_dead():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    model[0].bias.data.fill_(-100)
+    problem = tw.ModuleProblem(model, (torch.randn(9, 4), torch.zeros(9, 3)), loss=nn.functional.mse_loss)
+    with pytest.raises(ValueError, match="dead"):
+        tw.LinearizedProblem(problem)
+    assert tw.linearize(problem).attrs["rank"] == 0
+    assert tw.principal_features_at(tw.linearize(problem), problem, torch.randn(2, 4)).sizes["value"] == 0
+
+
+def test_it_stands_at_the_problems_weights_wherever_the_problem_measured_last():
+    problem, _ = sines_problem([8, 8], dtype=D, num=40)
+    problem.measure(problem.theta.unsqueeze(0) + 1)
+    linear = tw.LinearizedProblem(problem)
+    assert torch.equal(linear.theta, problem.theta)
+    assert torch.allclose(linear.loss(problem.theta), problem.loss(problem.theta))

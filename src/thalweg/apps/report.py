@@ -21,7 +21,8 @@ from thalweg.apps.page import PAGE
 _DRAWN = {"surface", "path", "descent", "critical_points", "linear_approximation", "fit"}
 _DRAWN |= {"eigenpairs", "spectral_density", "spectrum_path"}
 _DRAWN |= {"connection", "barrier", "course", "motion", "random_walk", "components_by_length"}
-_DRAWN |= {"initializations", "gradients", "extrapolation"}
+_DRAWN |= {"initializations", "gradients", "extrapolation", "elbows", "gradient_features"}
+_DRAWN |= {"tangent", "kernel", "lazy", "tangent_path"}
 
 
 def report(study: str | Path, file: str | Path | None = None, *, title: str | None = None) -> Path:

@@ -13,17 +13,12 @@ import plotly.io as pio
 import xarray as xr
 
 from thalweg import figures, schema
-from thalweg.apps import sections_paths, words, words_curvature, words_descent, words_valley
+from thalweg.apps import sections_paths, sections_tangent, words, words_curvature, words_descent, words_valley
 
 Results = dict[str, xr.Dataset]
 Part = tuple[str, str, str]
 Maker = Callable[[str, Results], tuple[str, list[str], list[go.Figure]]]
 _SPAN = 200.0  # of the losses, from the 5th to the 95th percentile: a map takes logarithms
-_PLAIN = {
-    "initializations": "Initialisations side by side",
-    "gradients": "Gradients of single examples",
-    "extrapolation": "Inside and outside of the training range",
-}
 _CONFIG = {"displaylogo": False, "responsive": True}
 
 
@@ -31,7 +26,7 @@ def sections(results: Results) -> Iterator[Part]:
     """(anchor, heading, HTML) of each part of the page: surfaces first, what stands alone after them."""
     order = sorted(results, key=lambda name: (results[name].attrs.get("order", 0), "random" not in name, name))
     elsewhere = {path_name(name) for name in order if results[name].attrs["kind"] == "surface"}
-    elsewhere |= sections_paths.elsewhere(results)
+    elsewhere |= sections_paths.elsewhere(results) | sections_tangent.elsewhere(results)
     for kind, make in _MAKERS.items():
         for name in order:
             if results[name].attrs["kind"] == kind and name not in elsewhere:
@@ -203,11 +198,6 @@ def _single(name: str, results: Results) -> tuple[str, list[str], list[go.Figure
     return "The gradient as best linear approximation", [told], [figures.linear_approximation(ds)]
 
 
-def _plain(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
-    """A picture that tells its own numbers."""
-    return _PLAIN[results[name].attrs["kind"]], [], [figures.picture(results[name])]
-
-
 def _curvature(name: str, results: Results) -> tuple[str, list[str], list[go.Figure]]:
     ds = results[name]
     kind = ds.attrs["kind"]
@@ -249,7 +239,7 @@ _MAKERS: dict[str, Maker] = {
     "descent": _descent,
     **dict.fromkeys(("linear_approximation", "fit"), _single),
     **dict.fromkeys(("eigenpairs", "spectral_density", "spectrum_path", "estimate"), _curvature),
-    **dict.fromkeys(_PLAIN, _plain),
+    **dict.fromkeys(sections_tangent.KINDS, sections_tangent.section),
     "path": _path,
     "trajectory": _trajectory,
 }

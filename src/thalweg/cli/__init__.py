@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thalweg.cli import connect, demo, explore, spectrum, study, surface, trajectory
+from thalweg.cli import connect, demo, explore, graph, lab, spectrum, study, surface, tangent, trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,8 +20,11 @@ for verb in (
     spectrum.spectrum,
     connect.connect,
     trajectory.trajectory,
+    tangent.tangent,
+    graph.graph,
     study.show,
     study.export,
+    lab.lab,
 ):
     app.command()(verb)
 app.command("open")(explore.explore)

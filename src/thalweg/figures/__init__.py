@@ -19,6 +19,11 @@
 - `initializations`: one network drawn anew by several schemes (kind `initializations`).
 - `gradients`, `gradient_cosines`: norms by parameter and by example, and how far examples agree (kind `gradients`).
 - `extrapolation`: predictions and errors within and beyond the training data (kind `extrapolation`).
+- `tangent`, `kernel`, `lazy`, `singular_values`: the tangent of a network, its kernel, how far training leaves it, and
+  its singular values along training (kinds `tangent`, `kernel`, `lazy`, `tangent_path`).
+- `elbows`: a ReLU network of one input, its elbows, and where each unit is on (kind `elbows`).
+- `gradient_features`: the gradient in every weight over the input, by layer (kind `gradient_features`).
+- `graph`: a computational graph, folded by modules, as a page or SVG (kind `graph`).
 - `picture`: a result of any kind, by the figure of its kind.
 - `animate`: a film of any of them that is drawn at a `step`, or of a walk along a course.
 - `save`: a figure or film to a file, by its suffix.
@@ -40,19 +45,26 @@ from thalweg.figures.default import picture
 from thalweg.figures.density import density
 from thalweg.figures.density_path import density_path
 from thalweg.figures.descent import descent
+from thalweg.figures.elbows import elbows
 from thalweg.figures.estimate import estimate
 from thalweg.figures.export import save
 from thalweg.figures.extrapolation import extrapolation
 from thalweg.figures.fit import fit
+from thalweg.figures.gradient_features import gradient_features
 from thalweg.figures.gradients import gradient_cosines, gradients
+from thalweg.figures.graph import graph
 from thalweg.figures.initializations import initializations
+from thalweg.figures.kernel import kernel
+from thalweg.figures.lazy import lazy
 from thalweg.figures.motion import motion
 from thalweg.figures.overlap import overlap
 from thalweg.figures.random_walk import random_walk
 from thalweg.figures.risk import risk
+from thalweg.figures.singular_values import singular_values
 from thalweg.figures.spectrum import spectrum
 from thalweg.figures.spectrum_path import spectrum_path
 from thalweg.figures.surface import contour, profile, surface
+from thalweg.figures.tangent import tangent
 from thalweg.figures.training import training
 from thalweg.figures.trajectory import path
 
@@ -67,12 +79,17 @@ __all__ = [
     "density",
     "density_path",
     "descent",
+    "elbows",
     "estimate",
     "extrapolation",
     "fit",
     "gradient_cosines",
+    "gradient_features",
     "gradients",
+    "graph",
     "initializations",
+    "kernel",
+    "lazy",
     "linear_approximation",
     "motion",
     "overlap",
@@ -82,9 +99,11 @@ __all__ = [
     "random_walk",
     "risk",
     "save",
+    "singular_values",
     "spectrum",
     "spectrum_path",
     "surface",
+    "tangent",
     "theme",
     "training",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from thalweg.figures.chart import Mark, Series
 from thalweg.figures.rulers import Ruler
+from thalweg.figures.shades import Shades, Tiles
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,10 @@ class Word:
 
 @dataclass(frozen=True)
 class Cell:
-    """One panel; it takes `span` columns. `equal`: both axes have one scale, as maps have."""
+    """One panel; it takes `span` columns. `equal`: both axes have one scale, as maps have.
+
+    `shades` colour the `tiles` and the series that have `shades` of their own; `name` says what a tile's value is.
+    """
 
     x: Ruler
     y: Ruler
@@ -31,11 +35,17 @@ class Cell:
     words: tuple[Word, ...] = ()
     span: int = 1
     equal: bool = False
+    tiles: Tiles | None = None
+    shades: Shades | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Board:
-    """Cells in reading order, in so many `columns`; `rows` are the heights of the rows in inches."""
+    """Cells in reading order, in so many `columns`; `rows` are the heights of the rows in inches.
+
+    `width`, in inches too, is for matrices, which are square; otherwise the panels fill the page.
+    """
 
     cells: tuple[Cell, ...]
     columns: int
@@ -43,6 +53,7 @@ class Board:
     title: str
     subtitle: str = ""
     notes: tuple[str, ...] = ()
+    width: float | None = None
 
     @property
     def keys(self) -> list[Series]:

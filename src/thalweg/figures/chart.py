@@ -24,7 +24,8 @@ class Series:
     `bars` and `across` (2, n) are the ends of bars in y and in x, `band` (2, n) those of a filled band. `color` is a
     word of `color`; `cased` lines have a light rim, for maps. With `filled`, their width, the points are the tops of
     filled bars that stand on zero, or on the lower end of an axis where zero is not on it. `hover` says one thing for
-    every point. `key` is what the legend says: the label unless given, nothing if empty.
+    every point. `key` is what the legend says: the label unless given, nothing if empty. `shades` (n,) are numbers that
+    colour the marks, by the colour bar of a `board.Cell`; `size` enlarges marks.
     """
 
     label: str
@@ -43,6 +44,8 @@ class Series:
     filled: float = 0.0
     hover: tuple[str, ...] = ()
     key: str | None = None
+    shades: np.ndarray | None = None
+    size: float = 1.0
 
     @property
     def entry(self) -> str:
@@ -125,6 +128,9 @@ def color(word: str, theme: themes.Theme = "light") -> str:
         "warm": p.lines["other", "train"],
         "text": p.text,
         "muted": p.muted,
+        "faint": p.hole,
+        "pale": p.casing,
+        "ink": "#16243a",
         "path": themes.path_color(0),
         "gold": p.model,
     } | _MORE[theme]

@@ -15,17 +15,24 @@ from thalweg.figures.course import course as in_plane
 from thalweg.figures.critical import critical_points
 from thalweg.figures.density import density
 from thalweg.figures.descent import descent
+from thalweg.figures.elbows import elbows
 from thalweg.figures.estimate import estimate
 from thalweg.figures.extrapolation import extrapolation
 from thalweg.figures.fit import fit
+from thalweg.figures.gradient_features import gradient_features
 from thalweg.figures.gradients import gradients
+from thalweg.figures.graph import graph
 from thalweg.figures.initializations import initializations
+from thalweg.figures.kernel import kernel
+from thalweg.figures.lazy import lazy
 from thalweg.figures.motion import motion
 from thalweg.figures.random_walk import random_walk
 from thalweg.figures.risk import risk
+from thalweg.figures.singular_values import singular_values
 from thalweg.figures.spectrum import spectrum
 from thalweg.figures.spectrum_path import spectrum_path
 from thalweg.figures.surface import profile, surface
+from thalweg.figures.tangent import tangent
 from thalweg.figures.theme import Theme
 from thalweg.figures.training import training
 from thalweg.figures.trajectory import path as over_steps
@@ -46,7 +53,8 @@ def picture(
 
     A surface over one coordinate becomes a profile, over two a surface, with risks their maps; descents become curves
     of the loss, critical points and courses places in their plane, or they are drawn on a surface. A trajectory and the
-    training of a curve become losses over the steps; components have no picture without random walks beside them.
+    training of a curve become losses over the steps; a graph is the same whatever the backend;
+    components have no picture without random walks beside them.
 
     Parameters
     ----------
@@ -79,6 +87,8 @@ def picture(
     'Profile of the loss'
     """
     kind = schema.check(ds).attrs["kind"]
+    if kind == "graph":
+        return graph(ds, theme=theme, title=title)
     look: dict[str, Any] = {"backend": backend, "theme": theme, "title": title}
     if kind == "surface":
         return _surface(ds, path, course, look)
@@ -121,6 +131,12 @@ _FIGURES: dict[str, Any] = {
     "initializations": initializations,
     "gradients": gradients,
     "extrapolation": extrapolation,
+    "tangent": tangent,
+    "kernel": kernel,
+    "lazy": lazy,
+    "tangent_path": singular_values,
+    "elbows": elbows,
+    "gradient_features": gradient_features,
 }
 
 

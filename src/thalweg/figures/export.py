@@ -10,6 +10,7 @@ from typing import Any
 
 from thalweg.figures.animate import Film
 from thalweg.figures.backend import positive
+from thalweg.figures.graph import GraphFigure
 
 IMAGES = (".png", ".svg", ".pdf")
 FILMS = (".mp4", ".gif")
@@ -81,6 +82,8 @@ def save(figure: Any, file: str | os.PathLike[str], **kwargs: Any) -> Path:
 def _writer(figure: Any, name: str, suffix: str) -> Any:
     if isinstance(figure, Film):
         return _film_writer(figure, name, suffix)
+    if isinstance(figure, GraphFigure):
+        return _graph_writer(name, suffix)
     if suffix in FILMS:
         raise ValueError(f"Cannot save {name!r}: {_no_film(figure)}.")
     if hasattr(figure, "savefig"):
@@ -126,6 +129,12 @@ def _film_writer(film: Film, name: str, suffix: str) -> Any:
     from thalweg.figures.matplotlib.film import write
 
     return write
+
+
+def _graph_writer(name: str, suffix: str) -> Any:
+    if suffix not in (".html", ".svg"):
+        raise ValueError(f"Cannot save {name!r}: a computational graph becomes .html or .svg.")
+    return GraphFigure.write_html if suffix == ".html" else GraphFigure.write_svg
 
 
 def _no_film(figure: Any) -> str:

@@ -112,8 +112,26 @@ def _errors(ds: xr.Dataset, x: Ruler, y: Ruler) -> Cell:
 
 
 def _shade(ds: xr.Dataset, y: Ruler) -> Series:
-    """The training range, as high as the panel."""
     low, high = (float(v) for v in np.asarray(ds.attrs["train_range"]))
+    return _shaded(low, high, y)
+
+
+def training_range(low: float | None, high: float | None, x: Ruler, y: Ruler) -> list[Series]:
+    """The training range, as high as the panel; nothing where it is not known or fills the panel.
+
+    Examples
+    --------
+    >>> y = Ruler("y", ends=(0.0, 1.0))
+    >>> [len(training_range(-1.0, 0.4, Ruler("x", ends=ends), y)) for ends in ((-1.0, 1.0), (-1.0, 0.4))]
+    [1, 0]
+    """
+    if low is None or high is None or x.ends is None:
+        return []
+    room = 0.04 * (x.ends[1] - x.ends[0])
+    return [_shaded(low, high, y)] if x.ends[0] < low - room or x.ends[1] > high + room else []
+
+
+def _shaded(low: float, high: float, y: Ruler) -> Series:
     ends = np.repeat(np.array(y.ends or (0.0, 1.0))[:, None], 2, axis=1)
     return Series("training range", np.array([low, high]), np.full(2, np.nan), "gold", 0.1, band=ends, key="")
 

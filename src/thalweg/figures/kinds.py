@@ -21,6 +21,13 @@ _MAKERS = {
     "initializations": "compare_initializations",
     "gradients": "gradient_statistics",
     "extrapolation": "extrapolation",
+    "tangent_path": "track_tangent",
+    "gradient_features": "gradient_features",
+    "elbows": "elbows",
+    "tangent": "linearize",
+    "kernel": "empirical_ntk",
+    "lazy": "laziness",
+    "graph": "computational_graph",
 }
 
 

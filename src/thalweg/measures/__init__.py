@@ -12,10 +12,14 @@ from thalweg.measures.curvature_map import curvature_map
 from thalweg.measures.density import spectral_density
 from thalweg.measures.descent import descend
 from thalweg.measures.eigen import eigen_line, eigen_plane
+from thalweg.measures.elbows import elbows
 from thalweg.measures.extrapolation import extrapolation
 from thalweg.measures.features import principal_features_at
 from thalweg.measures.fit import model_fit
+from thalweg.measures.gradient_check import Deviation, GradientCheck, GradientError, check_gradient
+from thalweg.measures.gradient_features import gradient_features
 from thalweg.measures.gradients import gradient_statistics
+from thalweg.measures.graph import GraphPath, computational_graph, graph_of, path_gradients
 from thalweg.measures.initialization import Initialization, initialize
 from thalweg.measures.initializations import compare_initializations
 from thalweg.measures.kernel import empirical_ntk, kernel_alignment
@@ -29,6 +33,7 @@ from thalweg.measures.sharpness import adam_preconditioner, sharpness
 from thalweg.measures.spectrum import top_eigenpairs
 from thalweg.measures.surface import default_name, describe_cost, loss_surface
 from thalweg.measures.tangent import linearize
+from thalweg.measures.tangent_path import track_tangent
 from thalweg.measures.traces import diagonal, trace
 from thalweg.measures.tracking import stability_threshold, track_spectrum
 from thalweg.measures.trajectory import principal_components, principal_plane, project_trajectory
@@ -36,14 +41,20 @@ from thalweg.measures.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
     "Connection",
+    "Deviation",
+    "GradientCheck",
+    "GradientError",
+    "GraphPath",
     "Initialization",
     "Soup",
     "WorstCase",
     "adam_preconditioner",
     "average_weights",
     "below",
+    "check_gradient",
     "compare_initializations",
     "components_by_length",
+    "computational_graph",
     "connect",
     "course",
     "critical_points",
@@ -55,10 +66,13 @@ __all__ = [
     "diagonal",
     "eigen_line",
     "eigen_plane",
+    "elbows",
     "empirical_ntk",
     "extrapolation",
+    "gradient_features",
     "gradient_field",
     "gradient_statistics",
+    "graph_of",
     "greedy_soup",
     "initialize",
     "kernel_alignment",
@@ -74,6 +88,7 @@ __all__ = [
     "num_outliers",
     "outcomes",
     "overlap",
+    "path_gradients",
     "principal_components",
     "principal_features_at",
     "principal_plane",
@@ -89,5 +104,6 @@ __all__ = [
     "top_eigenpairs",
     "trace",
     "track_spectrum",
+    "track_tangent",
     "worst_case_sharpness",
 ]

@@ -36,6 +36,7 @@ def empirical_ntk(
     *,
     outputs: Which = "all",
     part: Part = "full",
+    targets: Any = None,
     theta: Any = None,
     memory: int | None = None,
 ) -> xr.Dataset:
@@ -53,6 +54,8 @@ def empirical_ntk(
     part
         `"full"`: one row for each input and output. `"trace"`: $\sum_a K_{(i,a),(j,a)}$, one row for each input.
         `"layer"`: as `"full"`, one kernel for each layer that has weights; they add up to the whole.
+    targets
+        Of `inputs` that are given, if known.
     theta
         Where, `(num_weights,)`; `problem.theta` by default.
     memory
@@ -87,7 +90,7 @@ def empirical_ntk(
            [ 4., 14.]], dtype=float32)
     """
     one_of("part", part, schema.tangents.PARTS)
-    asked = rows(problem, inputs, outputs, None, theta)
+    asked = rows(problem, inputs, outputs, targets, theta)
     across = None if other is None else rows(problem, other, outputs, None, theta)
     _fits(asked, across or asked, part, memory)
     found, _ = contracted(
@@ -141,7 +144,7 @@ def kernel_alignment(kernel: xr.Dataset, other: Any = None, *, centered: bool = 
     if centered:
         one, two = _centred(one), _centred(two)
     size = float(np.linalg.norm(one) * np.linalg.norm(two))
-    return float((one * two).sum() / size) if size > 0 else float("nan")
+    return float(np.clip((one * two).sum() / size, -1.0, 1.0)) if size > 0 else float("nan")
 
 
 def _matrix(kernel: xr.Dataset) -> np.ndarray:

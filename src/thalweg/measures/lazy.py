@@ -19,16 +19,14 @@ import xarray as xr
 from torch import Tensor
 
 from thalweg import schema
-from thalweg.measures.contraction import contracted
-from thalweg.measures.kernel import kernel_alignment
+from thalweg.measures.kernel_path import KernelPath
 from thalweg.measures.matrix import whole_number
+from thalweg.measures.recorded import recorded
 from thalweg.measures.rows import Rows, rows
-from thalweg.problem.examples import Diverged
 from thalweg.problem.identity import free_memory, hash_tensor
 from thalweg.problem.tangent_model import LinearizedProblem
 from thalweg.store import provenance
 
-_WORK = 2**28
 _STORED = 2**29
 
 
@@ -101,7 +99,7 @@ def laziness(
         found["apart"] = np.array([_size(real_t - t) for real_t, t in zip(real, tangents, strict=True)])
         found["trained_loss"] = _losses(twin, others)
     if kernel_examples:
-        found |= _alignments(problem, inputs, thetas, kernel_examples)
+        found |= _alignments(asked, thetas, kernel_examples)
     data = {name: ("step", values, _ABOUT[name]) for name, values in found.items()}
     attrs = {
         "kind": "lazy",
@@ -131,15 +129,8 @@ _ABOUT: dict[str, dict[str, str]] = {
 
 def _weights(run: xr.Dataset, problem: Any) -> tuple[Tensor, np.ndarray]:
     """`(step, weight)` and the steps."""
-    kind = schema.check(run).attrs["kind"]
-    if kind not in ("trajectory", "descent"):
-        raise ValueError(f"A result of kind {kind!r}; expected a trajectory, or a descent from one start.")
-    if kind == "descent" and run.sizes["start"] != 1:
-        raise ValueError(f"The descent has {run.sizes['start']} starts; pick one: `run.isel(start=[0])`.")
-    theta = run["theta"].isel(start=0) if kind == "descent" else run["theta"]
-    if theta.sizes["weight"] != problem.num_weights:
-        raise ValueError(f"The run has {theta.sizes['weight']} weights, the problem {problem.num_weights}.")
-    return torch.as_tensor(np.ascontiguousarray(theta.values)).to(problem.theta), run["step"].values
+    known = recorded(run, problem)
+    return known.weights(slice(None)), known.steps
 
 
 def _departure(asked: Rows, twin: LinearizedProblem, thetas: Tensor) -> tuple[dict[str, np.ndarray], list[Tensor]]:
@@ -176,32 +167,11 @@ def _losses(problem: Any, thetas: Tensor) -> np.ndarray:
     return problem.measure(thetas, metrics=[]).values["loss"].numpy()
 
 
-def _alignments(problem: Any, inputs: Any, thetas: Tensor, num: int) -> dict[str, np.ndarray]:
+def _alignments(asked: Rows, thetas: Tensor, num: int) -> dict[str, np.ndarray]:
     """Of each step's kernel with the first, and with the targets where these are known."""
-    own = rows(problem, inputs, "all", None, thetas[0])
-    part, targets = next(own.outputs.examples.pieces(num))
-    first: xr.Dataset | None = None
-    with_first, with_targets = [], []
-    known = isinstance(targets, Tensor)
-    for theta in thetas:
-        try:
-            kernel = _kernel(rows(problem, part, "all", None, theta))
-        except Diverged:
-            kernel = None
-        first = kernel if first is None else first
-        lost = kernel is None or not bool(np.isfinite(kernel["kernel"]).all())
-        with_first.append(np.nan if lost else kernel_alignment(kernel, first))  # type: ignore[arg-type]
-        if known:
-            with_targets.append(np.nan if lost else kernel_alignment(kernel, targets))  # type: ignore[arg-type]
-    found = {"kernel_alignment": np.array(with_first)}
-    return found | ({"target_alignment": np.array(with_targets)} if known else {})
-
-
-def _kernel(asked: Rows) -> xr.Dataset:
-    found, _ = contracted(asked.outputs, None, asked.theta, trace=True, by_layer=False, memory=_WORK)
-    values = found["all"].cpu().numpy()
-    sides = {**asked.coordinates("row", "", True), **asked.coordinates("column", "column_", True)}
-    return xr.Dataset({"kernel": (("row", "column"), values)}, sides, {"kind": "kernel", "part": "trace"})
+    path = KernelPath(asked, num)
+    found = [path.add(theta) for theta in thetas]
+    return {name: np.array([values[name] for values in found]) for name in found[0]}
 
 
 def _size(difference: Tensor) -> float:

@@ -17,8 +17,9 @@ from thalweg.measures.progress import bar
 from thalweg.measures.request import need_problem
 from thalweg.problem import Problem
 from thalweg.problem.criterion import one_of
-from thalweg.problem.curvature import Curvature, Selection, selected
+from thalweg.problem.curvature import Curvature
 from thalweg.problem.identity import hash_tensor
+from thalweg.problem.selection import Selection, selected
 from thalweg.schema import MATRICES
 from thalweg.store import provenance
 

@@ -121,18 +121,18 @@ def linearize(
     """
     one_of("method", method, METHODS)
     asked = rows(problem, inputs, outputs, targets, theta)
-    _check(k, asked.shape)
+    checked_k(k, asked.shape)
     limit = min(free_memory(asked.theta.device) // 4, _STORED) if memory is None else memory
     seconds = 0.0 if asked.num_bytes <= limit else 60.0
     with bar("Jacobian", None, 0, show=progress, seconds=seconds, unit="products") as advance:
         try:
-            values, found, used = _found(asked, k, method, tol, rtol, limit, seed, advance)
+            values, found, used = triplets(asked, k, method, tol, rtol, limit, seed, advance)
         except FloatingPointError as error:
             raise Diverged(f"The network has diverged: {error}") from error
     return _dataset(asked, k, values, found, used, rtol, vectors)
 
 
-def _found(
+def triplets(
     asked: Rows, k: int | None, method: str, tol: float | None, rtol: float | None, limit: int, seed: int, advance: Any
 ) -> tuple[Tensor, linalg.Triplets, str]:
     """The outputs, the triplets, and the method that found them."""
@@ -199,7 +199,8 @@ def _projected(
     return linalg.randomized_svd(matrix, size, tol=tol, rtol=rtol, power=2, seed=seed)
 
 
-def _check(k: Any, shape: tuple[int, int]) -> None:
+def checked_k(k: Any, shape: tuple[int, int]) -> None:
+    """Refuse more singular values than a Jacobian of this shape has."""
     if k is None:
         return
     whole_number("k", k, 1)

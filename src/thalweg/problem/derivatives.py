@@ -17,13 +17,15 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from thalweg.problem import products
-from thalweg.problem.curvature import Curvature, Selection, Workshop
+from thalweg.problem.curvature import Curvature
 from thalweg.problem.data import Batches
 from thalweg.problem.grad import differentiating, normal, variable
 from thalweg.problem.likelihood import need_free_of_targets, need_outputs, sampled
 from thalweg.problem.network import Network
+from thalweg.problem.selection import Selection
 from thalweg.problem.tree import batch_size
 from thalweg.problem.tree import batch_size as batch_size_of
+from thalweg.problem.workshop import Workshop
 
 _SIZES = (128, 512, 2048)  # examples at a time that are tried for curvature products
 

@@ -91,6 +91,10 @@ def examples(splits: Mapping[str, Batches], network: Network, inputs: Any, targe
         raise ValueError("There are no inputs; pass at least one.")
     if any(leaf.ndim == 0 or leaf.shape[0] != n for leaf in leaves(placed)):
         raise ValueError(f"The inputs have different lengths {[tuple(leaf.shape) for leaf in leaves(placed)]}.")
+    bad = sum(int((~leaf.isfinite()).sum()) for leaf in leaves(placed) if leaf.is_floating_point())
+    if bad:
+        total = sum(leaf.numel() for leaf in leaves(placed))
+        raise ValueError(f"{bad:,} of the {total:,} entries of the inputs are not finite. Leave those examples out.")
     if targets is not None:
         targets = tree_map(lambda leaf: _suited(leaf, network), _arrays(targets))
         if batch_size((None, targets)) != n:

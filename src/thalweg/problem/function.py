@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from thalweg.problem.criterion import check_metrics, one_of
-from thalweg.problem.curvature import Curvature, How, selected
+from thalweg.problem.curvature import Curvature
 from thalweg.problem.engine import Plan, Points, checked
 from thalweg.problem.grad import differentiating, normal, variable
 from thalweg.problem.protocol import Measurement
+from thalweg.problem.selection import selected
+from thalweg.problem.workshop import How
 from thalweg.weights import Layout
 
 _PROBES = 5

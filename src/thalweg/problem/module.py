@@ -18,11 +18,9 @@ from torch import Tensor, nn
 from thalweg.problem import checks
 from thalweg.problem.checkpoint import fits, read_state
 from thalweg.problem.criterion import Criterion, check_metrics, name_of, one_of
-from thalweg.problem.curvature import Curvature, Matrix, Method, selected
 from thalweg.problem.data import Batches, read, shuffles
-from thalweg.problem.derivatives import Objective, module_curvature
+from thalweg.problem.derivatives import Objective
 from thalweg.problem.engine import Plan, Points, Sums, checked, choose, run
-from thalweg.problem.examples import examples
 from thalweg.problem.identity import (
     circumstances,
     device_name,
@@ -32,19 +30,20 @@ from thalweg.problem.identity import (
     hash_tensor,
     hash_text,
 )
-from thalweg.problem.network import Network, Precision, Step, arithmetic, suited
-from thalweg.problem.outputs import Outputs, Which, finite
-from thalweg.problem.per_example import ExampleGradients
+from thalweg.problem.loss_derivatives import LossDerivatives
+from thalweg.problem.network import Network, Precision, Step, suited
+from thalweg.problem.output_derivatives import OutputDerivatives
+from thalweg.problem.outputs import Outputs
 from thalweg.problem.plans import remembered
 from thalweg.problem.protocol import Measurement
 from thalweg.problem.training import Training
 from thalweg.problem.tree import tree_map
-from thalweg.schema import MATRICES, value_name
+from thalweg.schema import value_name
 
 BatchNorm = Literal["running", "recalibrate"]
 
 
-class ModuleProblem:
+class ModuleProblem(LossDerivatives, OutputDerivatives):
     r"""A network, its loss and its data as one function of one weight vector.
 
     Parameters
@@ -150,26 +149,6 @@ class ModuleProblem:
                 "`shuffle=False`, or the layer to running statistics (`track_running_stats=True`, `model.eval()`)."
             )
 
-    @property
-    def theta(self) -> Tensor:
-        """The weights as they are now, `(num_weights,)`: a copy that nothing else holds."""
-        return self._network.theta.clone()
-
-    @property
-    def num_weights(self) -> int:
-        """Number of trainable weights."""
-        return self.layout.num_weights
-
-    @property
-    def num_examples(self) -> int:
-        """Number of training examples."""
-        return self._splits["train"].num_examples
-
-    @property
-    def device(self) -> torch.device:
-        """Where the problem computes."""
-        return self._network.device
-
     def rehearsal(self, most: int) -> tuple[nn.Module, Callable[[nn.Module], Any]]:
         """An independent copy of the network, and a function that runs it on at most so many training examples.
 
@@ -184,6 +163,25 @@ class ModuleProblem:
             return model(placed[0]) if network.head.step is None else network.head.step(model, placed)
 
         return network.head.model, forward
+
+    @property
+    def model_name(self) -> str:
+        """The class of the user's model."""
+        return self._model_name
+
+    def loss_on(self, most: int) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
+        """The mean loss as a function of a batch's parts, run by an independent copy, and at most so many examples."""
+        network = self._network.standing_at(self._network.theta)
+        data = self._splits["train"]
+        batch = tree_map(lambda x: suited(x, network.head.model), data.cut(data.first(), most))
+
+        def loss(x: Any, y: Any) -> Tensor:
+            return network.head.losses((x, y)).mean()
+
+        def loss_of_batch(batch: Any) -> Tensor:
+            return network.head.losses(batch).mean()
+
+        return (loss, tuple(batch)) if network.head.step is None else (loss_of_batch, (batch,))
 
     @property
     def quantities(self) -> list[str]:
@@ -246,90 +244,6 @@ class ModuleProblem:
         other._batch_norm, other._plans = batch_norm, {}
         return other
 
-    def loss(self, theta: Tensor) -> Tensor:
-        r"""Mean training loss, differentiable in `theta`: `(..., num_weights) -> (...)`.
-
-        Cost: one pass over the data for each weight vector; under autograd the graphs of all batches are kept.
-        """
-        return self._each(theta, self._objective.loss)
-
-    def losses(self, theta: Tensor) -> Tensor:
-        """Per-example training losses, `(..., num_weights) -> (..., num_examples)`, differentiable."""
-        return self._each(theta, self._objective.losses)
-
-    def gradient(self, theta: Tensor) -> Tensor:
-        r"""$\nabla L(\theta)$, `(..., num_weights) -> (..., num_weights)`.
-
-        Cost: one forward and backward pass for each weight vector; memory for the graph of one batch.
-        """
-        return self._each(theta, self._objective.gradient)
-
-    def value_and_gradient(self, theta: Tensor, examples: Any = None) -> tuple[Tensor, Tensor]:
-        r"""Mean training loss `(...)` and its gradient `(..., num_weights)` at many weight vectors.
-
-        Small networks are evaluated many at a time (`vmap`), others one by one, as `plan` found faster. The loss is
-        float64, the gradient of the weights' dtype.
-
-        Parameters
-        ----------
-        theta
-            Weight vectors.
-        examples
-            Numbers of the training examples to take the mean over (a mini-batch); all by default.
-        """
-        theta = torch.as_tensor(theta, device=self.device)
-        if theta.ndim == 0 or theta.shape[-1] != self.num_weights:
-            self._vector(theta)
-        rows = theta.to(self.layout.dtype, copy=True).reshape(-1, self.num_weights)
-        index = None if examples is None else torch.as_tensor(examples)
-        if index is not None and not self._recut:
-            raise ValueError(
-                "An example's loss depends on which others share its batch, so a mini-batch has another loss than its "
-                "examples. Leave out `batch_size`, or switch the layer to running statistics."
-            )
-        at_once = self._allowed(self.plan(len(rows))[0]).points_at_once if len(rows) > 1 else 1
-        with arithmetic(self._network.precision, self.device):
-            value, slope = self._objective.value_and_gradient(rows, index, at_once)
-        return value.reshape(theta.shape[:-1]), slope.reshape(theta.shape)
-
-    def example_gradients(
-        self, theta: Any = None, *, num_examples: int | None = None, seed: int = 0
-    ) -> ExampleGradients:
-        r"""Gradients $\nabla \ell_i(\theta)$ of every example's own loss, some rows `(k, num_weights)` at a time.
-
-        Parameters
-        ----------
-        theta
-            Where; `problem.theta` by default.
-        num_examples, seed
-            Of a fixed random subset of the training examples, in the data's order.
-
-        Raises
-        ------
-        ValueError
-            Where an example has no loss of its own: it depends on its batch, or the criterion returns only means.
-
-        Notes
-        -----
-        Cost: about two gradients over the data for small networks; memory for about 128 MB of rows.
-
-        Examples
-        --------
-        >>> line = nn.Linear(1, 1, bias=False)
-        >>> x = torch.tensor([[1.0], [2.0]])
-        >>> problem = ModuleProblem(line, (x, 0 * x), loss=nn.functional.mse_loss)
-        >>> torch.cat(list(problem.example_gradients(torch.ones(1))))
-        tensor([[2.],
-                [8.]])
-        """
-        if not self._recut or self._network.recalibrates:
-            raise ValueError(
-                "An example's loss depends on which others share its batch (or on the statistics of all data), so it "
-                'has no gradient of its own. Use running statistics: `model.eval()`, batch_norm="running".'
-            )
-        data = self._used(num_examples, seed)["train"]
-        return ExampleGradients(self._network.only_loss(), data, self._vector(self.theta if theta is None else theta))
-
     def training(self, examples_picked: bool = True) -> Training:
         """The network as it is while it is trained, on mini-batches of the training data; see `Training`.
 
@@ -346,190 +260,6 @@ class ModuleProblem:
                 "`memory=`, or switch the layer to running statistics."
             )
         return Training(self._network.in_training(), self._splits["train"], mixes=self._recut)
-
-    def hvp(self, theta: Tensor, v: Tensor) -> Tensor:
-        r"""Hessian-vector product $\nabla^2 L(\theta)\, v$ over all training data, `(num_weights,)`.
-
-        By double backward, one batch's graph at a time: about two to three gradients. Models with weight normalisation
-        are refused, as PyTorch's second derivatives of it are wrong.
-        """
-        with arithmetic(self._network.precision, self.device):
-            return self._objective.hvp(self._vector(theta), self._vector(v))
-
-    def curvature(
-        self,
-        matrix: Matrix = "hessian",
-        *,
-        theta: Any = None,
-        parameters: str | Sequence[str] | None = None,
-        num_examples: int | None = None,
-        seed: int = 0,
-        method: Method = "auto",
-        batch_size: int | None = None,
-        memory: int | None = None,
-        expected: int = 30,
-    ) -> Curvature:
-        r"""A curvature matrix over the training data, set up to be multiplied with many vectors.
-
-        Parameters
-        ----------
-        matrix
-            `"hessian"` $\nabla^2 L$; `"ggn"`, the generalised Gauss-Newton matrix
-            $\frac1N \sum_i J_i^\top \nabla_f^2 \ell_i J_i$; `"fisher"`, exact, where it is the Gauss-Newton matrix
-            (softmax, sigmoid and Gaussian likelihoods); `"fisher_sampled"`, with one target drawn for each example;
-            `"empirical_fisher"` $\frac1N \sum_i g_i g_i^\top$.
-        theta
-            Where; `problem.theta` by default.
-        parameters
-            The block of these parameters only: names, layers (`"conv1"`), patterns (`"*.bias"`).
-        num_examples, seed
-            Over a fixed random subset of the examples; the seed of sampled targets too.
-        method
-            One of `thalweg.problem.curvature.METHODS`; by default the fastest that is right on the first batch.
-        batch_size
-            Examples at a time; the data's own batches by default.
-        memory
-            Bytes for what is kept between products; by default half of what is free.
-        expected
-            About how many products will be asked for, by which it is judged whether preparations pay.
-
-        Returns
-        -------
-        Curvature
-            `.product(v)`, `.num_weights`, `.how`.
-
-        Examples
-        --------
-        >>> line = nn.Linear(2, 1, bias=False).double()
-        >>> x = torch.tensor([[1.0, 0.0], [1.0, 2.0]], dtype=torch.float64)
-        >>> problem = ModuleProblem(line, (x, torch.ones(2, 1, dtype=torch.float64)), loss=nn.functional.mse_loss)
-        >>> problem.curvature().product(torch.tensor([1.0, 0.0], dtype=torch.float64))  # 2 / N sum of x x^T
-        tensor([2., 2.], dtype=torch.float64)
-        """
-        one_of("matrix", matrix, tuple(MATRICES))
-        at = self._vector(self._network.theta if theta is None else theta)
-        if not torch.isfinite(at).all():
-            raise ValueError(f"{int((~at.isfinite()).sum())} of the {len(at)} weights are not finite.")
-        data = self._used(num_examples, seed)["train"]
-        chosen = selected(self.layout, parameters, self.device)
-        with arithmetic(self._network.precision, self.device):
-            return module_curvature(
-                self._objective.moved(self._network).without_metrics(),
-                data,
-                at,
-                matrix,
-                chosen,
-                recut=self._recut,
-                batch_size=batch_size,
-                seed=seed,
-                method=method,
-                memory=free_memory(self.device) // 2 if memory is None else memory,
-                expected=expected,
-            )
-
-    def ggn_vp(self, theta: Tensor, v: Tensor) -> Tensor:
-        r"""Generalised Gauss-Newton matrix $\frac1N \sum_i J_i^\top \nabla_f^2 \ell_i J_i$ times a vector, or a block.
-
-        Anew at each call: a Jacobian product and its transpose. For many vectors at one place use `curvature("ggn")`.
-        """
-        return self.curvature("ggn", theta=theta, method="forward over reverse").product(v)
-
-    def fisher_vp(self, theta: Tensor, v: Tensor, kind: Literal["exact", "sampled", "empirical"] = "exact") -> Tensor:
-        r"""Fisher information matrix times a vector (or block): exact, with sampled targets, or with the data's own.
-
-        Martens (2020), arXiv:1412.1193; Kunstner et al. (2019), arXiv:1905.12558, on what the empirical one is not.
-        """
-        one_of("kind", kind, ("exact", "sampled", "empirical"))
-        matrix: Matrix = {"exact": "fisher", "sampled": "fisher_sampled", "empirical": "empirical_fisher"}[kind]  # type: ignore[assignment]
-        return self.curvature(matrix, theta=theta, method="forward over reverse").product(v)
-
-    def predict(self, theta: Tensor, inputs: Any) -> Any:
-        """The model's outputs on `inputs` at `theta` `(num_weights,)`, differentiable."""
-        if self._network.head.step is not None:
-            raise TypeError("A problem with `step=` has no inputs and outputs of its own; call the model instead.")
-        theta = self._vector(theta)
-        inputs = tree_map(lambda leaf: leaf.to(self.device), inputs)
-        with arithmetic(self._network.precision, self.device):
-            self._objective.recalibrate(theta)
-            return self._network.predict(theta.clone(), inputs)
-
-    def outputs(self, inputs: Any = None, outputs: Which = "all", *, targets: Any = None) -> Outputs:
-        """The network's outputs on some inputs as a vector-valued function of the weights; see `jacobian`.
-
-        Raises
-        ------
-        ValueError, TypeError
-            A problem with `step=`, statistics that depend on the weights or on the batch, inputs of the wrong shape,
-            outputs that have no gradient.
-        """
-        given = not (inputs is None or isinstance(inputs, str)) or targets is not None
-        key = (inputs or "train", outputs) if not given else None
-        if key is None or key not in self._outputs:
-            found = self._new_outputs(inputs, outputs, targets)
-            if key is None:
-                return found
-            self._outputs[key] = found
-        return self._outputs[key]
-
-    def jacobian(self, theta: Any = None, inputs: Any = None, outputs: Which = "all", *, targets: Any = None) -> Tensor:
-        r"""Jacobian of the outputs in the weights, $J_{(i,a),w} = \partial f_a(\theta; x_i) / \partial \theta_w$.
-
-        Parameters
-        ----------
-        theta
-            Where; `problem.theta` by default.
-        inputs
-            The training data by default; `"test"`, or inputs as the network takes them.
-        outputs
-            `"all"` $c$ of them, one by its number, their `"sum"`, or each example's `"loss"`.
-        targets
-            Of inputs that are given, where they are needed for the loss.
-
-        Returns
-        -------
-        Tensor
-            `(rows, num_weights)`, example by example: row $ic + a$ is output $a$ of example $i$.
-
-        Raises
-        ------
-        Diverged
-            If it is not finite.
-        ValueError, TypeError
-            As `outputs`.
-
-        Notes
-        -----
-        One forward and $c$ backward passes over the examples, and as many numbers as it has entries. Networks of linear
-        and convolutional layers are differentiated layer by layer, others example by example.
-
-        Examples
-        --------
-        >>> line = nn.Linear(2, 1).double()
-        >>> x = torch.tensor([[1.0, 0.0], [3.0, 2.0]], dtype=torch.float64)
-        >>> problem = ModuleProblem(line, (x, torch.ones(2, 1, dtype=torch.float64)), loss=nn.functional.mse_loss)
-        >>> problem.jacobian()
-        tensor([[1., 0., 1.],
-                [3., 2., 1.]], dtype=torch.float64)
-        """
-        return self.outputs(inputs, outputs, targets=targets).jacobian(self._standing(theta))
-
-    def jvp(self, theta: Any, v: Tensor, inputs: Any = None, outputs: Which = "all", *, targets: Any = None) -> Tensor:
-        """`J v`, `(..., num_weights) -> (..., rows)`, by forward mode; see `jacobian`, which is not formed."""
-        v = torch.as_tensor(v, device=self.device).to(self.layout.dtype)
-        if v.ndim == 0 or v.shape[-1] != self.num_weights:
-            raise ValueError(f"v has shape {tuple(v.shape)}; expected (..., {self.num_weights}), one entry a weight.")
-        return self.outputs(inputs, outputs, targets=targets).jvp(self._standing(theta), v)
-
-    def vjp(self, theta: Any, u: Tensor, inputs: Any = None, outputs: Which = "all", *, targets: Any = None) -> Tensor:
-        """`J^T u`, `(..., rows) -> (..., num_weights)`, by a backward pass; see `jacobian`, which is not formed."""
-        found = self.outputs(inputs, outputs, targets=targets)
-        u = torch.as_tensor(u, device=self.device).to(self.layout.dtype)
-        if u.ndim == 0 or u.shape[-1] != found.num_rows:
-            raise ValueError(
-                f"u has shape {tuple(u.shape)}; expected (..., {found.num_rows}), one entry for each of "
-                f"{found.num_examples} examples and {found.per_example} outputs."
-            )
-        return found.vjp(self._standing(theta), u)
 
     def measure(
         self,
@@ -612,6 +342,9 @@ class ModuleProblem:
             "limits": [self._recut, self._network.recalibrates],
         }
 
+    def _points_at_once(self, num_points: int) -> int:
+        return self._allowed(self.plan(num_points)[0]).points_at_once
+
     def _allowed(self, plan: Plan) -> Plan:
         if self._network.recalibrates:
             plan = replace(plan, points_at_once=1, compiled=False)
@@ -659,26 +392,6 @@ class ModuleProblem:
 
     # --- inside ---
 
-    def _new_outputs(self, inputs: Any, outputs: Which, targets: Any) -> Outputs:
-        if self._network.head.step is not None:
-            raise TypeError("A problem with `step=` has losses and no outputs of its own to differentiate.")
-        if self._network.recalibrates or not self._recut:
-            raise ValueError(
-                "What the network returns for an example depends on which others share its batch (or on statistics of "
-                'all data), so that an example has no row of its own. Use batch_norm="running" and running statistics.'
-            )
-        found = examples(self._sources, self._network, inputs, targets)
-        if found.words != "given":
-            return Outputs(self._network, found, outputs)
-        if outputs == "loss" and targets is None:
-            raise ValueError('outputs="loss" of given inputs needs `targets`.')
-        return Outputs(self._network, found, outputs, self.outputs().shape if outputs != "loss" else None)
-
-    @property
-    def _sources(self) -> dict[str, Batches]:
-        """The data with inputs as the model takes them."""
-        return self._splits
-
     def _with(self, network: Network) -> ModuleProblem:
         """The problem with another network; everything else is shared."""
         checks.finite_weights(network)
@@ -686,23 +399,6 @@ class ModuleProblem:
         other.__dict__.update(self.__dict__)
         other._network, other._objective, other._outputs = network, self._objective.moved(network), {}
         return other
-
-    def _used(self, num_examples: int | None, seed: int) -> dict[str, Batches]:
-        if num_examples is None:
-            return self._splits
-        if not self._recut:
-            raise ValueError(
-                "An example's loss depends on which others share its batch, or batches cannot be cut, so that the mean "
-                "over a subset is no estimate of the mean over all. Leave out `num_examples`."
-            )
-        key = (num_examples, seed)
-        if key not in self._subsets:
-            self._subsets.clear()
-            train, test = self._splits["train"], self._splits.get("test")
-            self._subsets[key] = {"train": train.subset(num_examples, seed)}
-            if test is not None:
-                self._subsets[key]["test"] = test.subset(min(num_examples, test.num_examples), seed)
-        return self._subsets[key]
 
     def _summary(self, sums: Mapping[str, Sums], names: Sequence[str], subset: tuple[int, int] | None) -> Measurement:
         found = Measurement({})
@@ -717,34 +413,6 @@ class ModuleProblem:
             if total.keep:
                 found.losses[split] = total.losses()
         return found
-
-    def _each(self, theta: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Apply a function of one weight vector to a stack of them."""
-        theta = torch.as_tensor(theta, device=self.device)
-        if theta.ndim == 0 or theta.shape[-1] != self.num_weights:
-            self._vector(theta)
-        theta = theta.to(self.layout.dtype, copy=True)  # some layers renormalise their weights in place
-        with arithmetic(self._network.precision, self.device):
-            if theta.ndim == 1:
-                return function(theta)
-            rows = theta.reshape(-1, self.num_weights)
-            stacked = torch.stack([function(row) for row in rows])
-        return stacked.reshape(*theta.shape[:-1], *stacked.shape[1:])
-
-    def _standing(self, theta: Any) -> Tensor:
-        """Finite weights; the problem's own for None."""
-        at = self._network.theta if theta is None else self._vector(torch.as_tensor(theta).detach())
-        finite(at, f"{int((~at.isfinite()).sum())} of its {len(at)} weights are")
-        return at.to(self.layout.dtype)
-
-    def _vector(self, theta: Any) -> Tensor:
-        theta = torch.as_tensor(theta, device=self.device)
-        if theta.shape != (self.num_weights,):
-            raise ValueError(
-                f"The weight vector has shape {tuple(theta.shape)}, but the problem has {self.num_weights} weights. "
-                "`problem.theta` has the right shape."
-            )
-        return theta.to(self.layout.dtype)
 
 
 def _standard_error(sums: Sums, name: str, mean: Tensor, fraction: float) -> Tensor:

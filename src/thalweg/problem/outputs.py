@@ -52,6 +52,8 @@ class Outputs:
         self.way = ""
         self._watched_network: Network | None = None
         self.shape = self._probed(next(examples.pieces(_FEW)), shape)
+        if isinstance(self.which, int):
+            self.which %= math.prod(self.shape)  # counted from the end
         self.per_example = math.prod(self.shape) if which == "all" else 1
         self.num_rows = self.num_examples * self.per_example
 
@@ -112,7 +114,7 @@ class Outputs:
                 for row, vector in zip(out, part, strict=True):
                     row += back(vector.reshape(values.shape).contiguous())[0].detach()
                 start += values.numel()
-        return out.reshape(*u.shape[:-1], -1)
+        return out.reshape(*u.shape[:-1], len(theta))
 
     def piece(self, num_bytes: int) -> int:
         """How many examples have rows of so many bytes."""

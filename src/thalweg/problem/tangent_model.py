@@ -81,7 +81,7 @@ class LinearizedProblem(ModuleProblem):
     """
 
     def __init__(self, problem: ModuleProblem, theta: Any = None, *, memory: int | None = None) -> None:
-        standing = problem if theta is None else problem.at(problem._standing(theta))
+        standing = problem.at(problem._standing(theta))  # of its own: a problem's module stands where it last measured
         self.origin = standing._standing(None)
         self._own = standing._sources
         found = {split: standing.outputs(split) for split in self._own}
@@ -89,6 +89,11 @@ class LinearizedProblem(ModuleProblem):
         needed = sum(o.num_rows for o in found.values()) * len(self.origin) * self.origin.element_size()
         self.stored = needed <= limit
         data = {split: _known(o, self.origin) if self.stored else _Again(o.examples) for split, o in found.items()}
+        if self.stored and not any(bool(known.rows.any()) for known, _ in data["train"]):
+            raise ValueError(
+                "No output on the training data changes with any weight, to first order: the Jacobian is zero (are all "
+                "units of a layer dead?), and the linearised model is a constant that cannot be trained."
+            )
         criteria = dict(standing._criteria)
         super().__init__(
             _tangent(standing._network.head.model, standing.layout),
@@ -170,8 +175,8 @@ class LinearizedProblem(ModuleProblem):
             )
         draw = torch.Generator().manual_seed(0)
         guess = targets + torch.randn(targets.shape, generator=draw).to(targets)
-        losses = self._network.head.criteria["loss"](guess, targets)
-        losses = losses.reshape(len(targets), -1).mean(1) if losses.ndim else losses.expand(len(targets))
+        criterion = self._network.head.criteria["loss"]  # of each example, as it may know means only
+        losses = torch.stack([criterion(guess[i : i + 1], targets[i : i + 1]).mean() for i in range(len(targets))])
         ratio = losses / ((guess - targets) ** 2).reshape(len(targets), -1).sum(1)
         if not torch.allclose(ratio, ratio[:1].expand_as(ratio), rtol=1e-3) or not float(ratio[0]) > 0:
             raise ValueError(

@@ -128,13 +128,44 @@ Kinds of the tangent of a network have rows, one for each input and output, whos
     linearised outputs (root mean square), `loss` and `linear_loss` of both models at the same weights; perhaps
     `relative_distance`, `relative_error`, `kernel_alignment` with the first step's kernel, `target_alignment`; of the
     linearised model trained by itself `trained_loss`, and how far its outputs are `apart` from the network's.
+`tangent_path`
+    The tangent along training: `singular_value(step, value)` (0 beyond the rank), `prediction(step, row)`; over `step`
+    `rank` (a lower bound where `rank_known` is false), `effective_rank` $(\sum \sigma^2)^2 / \sum \sigma^4$, `loss`,
+    `diverged` (then all but the losses are nan; `attrs["diverged_at"]` is the first such step, or -1); perhaps
+    `frobenius`, further quantities such as `test_loss`, `kernel_alignment` and `target_alignment`, and over `row` `x`
+    and `target`. Perhaps `principal_feature(step, row, value)`, in the signs and the order of the step before, with
+    `place(step, value)`, the number of its singular value, and `agreement(step, value)`, its cosine with itself a step
+    before (nan at the first).
+`gradient_features`
+    Gradients of the outputs in every weight: `feature(row, weight)`, `prediction(row)`, perhaps `x(row)` and
+    `target(row)`; the coordinates `parameter(weight)` and `layer(weight)` name what a weight belongs to.
+`elbows`
+    A ReLU network of one input in pieces: over `elbow` the place `x`, `turns` (1: the unit is on to its right, -1: to
+    its left) and `bend(elbow, output)`, the change of slope, with coordinates `layer`, `depth` (from 1) and `unit`;
+    over `node`, which are all places and the ends, `node_x` and `prediction(node, output)`, with straight lines
+    between; over `part` (the layers) `units`, `always_on`, `never_on`; over `relu`, every unit of every layer, with
+    coordinates `relu_depth` and `relu_unit`, `on_at_low`, whether it is on at the lower end. Perhaps data
+    `train_x(example)`, `train_y(example)` and `truth_x(place)`, `truth(place)`. Attrs: `low`, `high`; perhaps
+    `train_low`, `train_high`.
+
+`graph`
+    What is computed from what. Over `node`, whose coordinate is a name, in the order of computing: `operation`,
+    `role` (a number of `attrs["names"]`: input, parameter, buffer, constant, operation), `module` (the innermost of
+    the calls over `module_call`, -1 for none), `shape` (JSON; of the first output), `dtype`, `parameters` (how many
+    numbers of parameters it reads, or is), `value` and `gradient` (of the result in it; nan where either is no single
+    number), `gradient_norm`, `arguments`, `source`. Over `edge`: `tail`, `head`, `argument` and `output` (which of the
+    head's tensor arguments is which output of the tail), `edge_shape`, `local_derivative`. Over `module_call`: `path`,
+    `call` (from 1), `type`, `parent` (-1 for none), `module_parameters`. Of autograd, over `backward_node`:
+    `backward_operation`, `forward` (its node, -1 for none), `saved` (JSON: name, shape, dtype, whose), `saved_bytes`;
+    over `backward_edge`: `backward_tail`, `backward_head`. Attrs: `engine`, `scalar` (whether every value is a single
+    number), `outputs` (numbers of nodes), `num_parameters`.
 """
 
 from __future__ import annotations
 
 import xarray as xr
 
-from thalweg.schema import curvatures, descents, paths, statistics, surfaces, tangents, valleys
+from thalweg.schema import curvatures, descents, graphs, paths, statistics, surfaces, tangents, valleys
 from thalweg.schema.curvatures import MATRICES, QUANTITIES
 from thalweg.schema.needs import SchemaError, coordinates
 from thalweg.schema.surfaces import ROLES, values
@@ -160,6 +191,7 @@ _CHECKS = (
     | valleys.CHECKS
     | tangents.CHECKS
     | statistics.CHECKS
+    | graphs.CHECKS
 )
 KINDS = tuple(_CHECKS)
 

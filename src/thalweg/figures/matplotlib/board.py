@@ -12,14 +12,17 @@ from thalweg.figures.board import Board, Cell, Word
 from thalweg.figures.chart import color
 from thalweg.figures.matplotlib.chart import mark, measure, series
 from thalweg.figures.matplotlib.common import legend, page, small_print
+from thalweg.figures.matplotlib.shades import bar, cells, dots
 
 _WIDTH = 7.2  # inches of all panels
+_SIDE = 0.75  # beside matrices, which have a width of their own
 
 
 def draw(shown: Board, theme: themes.Theme) -> Figure:
     """The whole figure."""
     notes = ". ".join(shown.notes) + "." * bool(shown.notes)
-    size = (_WIDTH, sum(shown.rows) + 0.5 * len(shown.rows))
+    width = _WIDTH if shown.width is None else shown.width + _SIDE
+    size = (width, sum(shown.rows) + 0.5 * len(shown.rows))
     with themes.matplotlib_style(theme):
         figure = page(shown.title, shown.subtitle, notes, size, theme, [s.entry for s in shown.keys])
         grid = figure.add_gridspec(len(shown.rows), shown.columns, height_ratios=shown.rows)
@@ -28,7 +31,9 @@ def draw(shown: Board, theme: themes.Theme) -> Figure:
             axes = figure.add_subplot(grid[row, column : column + cell.span])
             for entry, curve in _cell(axes, cell, theme).items():
                 drawn.setdefault(entry, curve)
-        legend(figure, [drawn[s.entry] for s in shown.keys], small_print(notes, _WIDTH))
+            if cell.shades is not None:
+                bar(figure, axes, cell.shades, theme)
+        legend(figure, [drawn[s.entry] for s in shown.keys], small_print(notes, width))
         return figure
 
 
@@ -41,7 +46,14 @@ def _cell(axes: Axes, cell: Cell, theme: themes.Theme) -> dict[str, Any]:
         measure(axes, which, ruler)
     if cell.title:
         axes.set_title(cell.title, fontsize=9)
-    drawn = {s.entry: series(axes, s, theme) for s in cell.series}
+    if cell.tiles is not None and cell.shades is not None:
+        cells(axes, cell.tiles, cell.shades, theme)
+    drawn = {}
+    for s in cell.series:
+        if s.shades is not None and cell.shades is not None:
+            drawn[s.entry] = dots(axes, s, cell.shades, theme)
+        else:
+            drawn[s.entry] = series(axes, s, theme)
     for m in cell.marks:
         mark(axes, m, theme)
     for word in cell.words:

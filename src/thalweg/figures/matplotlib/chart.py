@@ -91,7 +91,10 @@ def series(axes: Axes, s: Series, theme: themes.Theme) -> Any:
     if s.symbol:
         edge = "#16243a" if s.cased else shade
         width = 1.1 if s.hollow or s.symbol == "tick" else 0.5 * s.cased
-        look |= {"marker": _SYMBOLS[s.symbol], "markersize": 8 if s.symbol == "tick" else 3.6 if s.line else 5}
+        look |= {
+            "marker": _SYMBOLS[s.symbol],
+            "markersize": s.size * (8 if s.symbol == "tick" else 3.6 if s.line else 5),
+        }
         look |= {"markerfacecolor": paper if s.hollow else shade, "markeredgecolor": edge, "markeredgewidth": width}
     (curve,) = axes.plot(s.x, s.y, label=name, zorder=3, **look)
     return curve

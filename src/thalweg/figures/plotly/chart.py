@@ -51,11 +51,11 @@ def draw(shown: Chart, theme: themes.Theme) -> go.Figure:
 KEY = {"x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom", "orientation": "h", "traceorder": "normal"}
 
 
-def foot(words: str, theme: themes.Theme) -> dict[str, Any]:
+def foot(words: str, theme: themes.Theme, width: float = WIDE) -> dict[str, Any]:
     """The small print below the panels."""
     place = {"xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "yshift": -56}
     look = {"showarrow": False, "align": "left", "name": "note"}
-    return {**place, **look, "text": wrap(words, WIDE), "font": {"size": 12, "color": themes.palette(theme).muted}}
+    return {**place, **look, "text": wrap(words, width), "font": {"size": 12, "color": themes.palette(theme).muted}}
 
 
 def axis(ruler: Ruler) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _marker(s: Series, shade: str, theme: themes.Theme) -> dict[str, Any]:
     size = {"tick": 12.0, "triangle": 11.0}.get(s.symbol, 6.5 if s.line else 9.0)
     return {
         "symbol": _SYMBOLS[s.symbol],
-        "size": size,
+        "size": s.size * size,
         "color": paper if s.hollow else shade,
         "line": edge,
         "opacity": 1,
