@@ -5,6 +5,7 @@ import torch
 from hypothesis import settings
 
 from tests.browser import browser, open_page  # noqa: F401 (fixtures: one browser for all folders)
+from tests.served import labs, open_lab  # noqa: F401
 
 settings.register_profile("thalweg", deadline=None, max_examples=20, database=None)
 settings.load_profile("thalweg")

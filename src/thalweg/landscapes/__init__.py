@@ -12,6 +12,7 @@ from thalweg.landscapes.elementwise import elementwise
 from thalweg.landscapes.fashion_mnist import fashion_mnist
 from thalweg.landscapes.images import Split, shuffle_labels
 from thalweg.landscapes.landscape import Branch, CriticalPoint, Landscape
+from thalweg.landscapes.lenet import LeNet, lenet
 from thalweg.landscapes.linear_network import (
     SADDLE,
     SADDLE_EIGENVALUES,
@@ -62,6 +63,7 @@ __all__ = [
     "Examples",
     "Landscape",
     "LatticeField",
+    "LeNet",
     "LinearModel",
     "LinearNonlinearModel",
     "LinearPerceptron",
@@ -89,6 +91,7 @@ __all__ = [
     "fashion_mnist",
     "gaussian_field",
     "landscape",
+    "lenet",
     "linear_data",
     "linear_network",
     "mlp",
