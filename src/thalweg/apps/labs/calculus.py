@@ -475,7 +475,7 @@ def _(fit, question, table, torch, tw, usual_tasks):
 
 
 @app.cell
-def _(look, np, plot, question, table, torch, tw, usual_tasks):
+def _(look, np, plot, question, quick, table, torch, tw, usual_tasks):
     def _film(task, starts):
         paths = tw.descend(task.problem, starts, lambda w: torch.optim.SGD(w, lr=0.1), steps=25)
         (limits,) = task.limits.values()
@@ -501,7 +501,7 @@ def _(look, np, plot, question, table, torch, tw, usual_tasks):
             parts.append(
                 f"**{task.formula}**. Minima of its loss between {limits[0]:g} and {limits[1]:g}: {minima.sum()}."
             )
-            film = tw.figures.animate(tw.figures.fit, shown, theme=look)
+            film = tw.figures.animate(tw.figures.fit, shown, steps=range(0, 26, 5 if quick() else 1), theme=look)
             parts.append(plot(film))
         head = table(["start", "slope there", "examples with a say", "θ after 25 steps of rate 0.1", "MSE"], rows)
         words = (
