@@ -107,8 +107,9 @@ ROOMS = (
         "Graphs and gradients",
         "The computational graph of a network or an expression, and gradients that are checked.",
         {
-            "Graphs": "computational_graph graph_of",
-            "Gradients": "measures.gradient_check.check_gradient measures.gradient_check.GradientError",
+            "Graphs": "computational_graph graph_of path_gradients measures.GraphPath",
+            "Gradients": "check_gradient measures.GradientCheck measures.Deviation "
+            "measures.gradient_check.GradientError",
         },
     ),
     Room("measures", "Further measures", "", {}, ("measures",)),
