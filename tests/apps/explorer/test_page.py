@@ -219,6 +219,7 @@ def test_what_is_seen_is_saved(study, window, open_page, tmp_path):
 
 def test_other_kinds_damage_and_growth(own, window, tmp_path):
     (own / "surface" / "steep" / "zarr.json").write_text("{")
+    tw.save(tw.computational_graph(lambda a, b: (a + b) * b, a=2.0, b=3.0), own, "graph/small")
     shown = window(own, "#result=spectrum/hessian", size=(800, 1200), scheme="dark")
     assert shown.page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert shown.page.locator("#panels .plot").count() == 1
@@ -226,7 +227,12 @@ def test_other_kinds_damage_and_growth(own, window, tmp_path):
     shown.open("surface/steep")
     shown.until("!document.querySelector('#notice').hidden")
     assert "damaged" in shown.text("#notice")
+    shown.open("graph/small")
+    inside = shown.page.frame_locator("iframe.graph")
+    inside.get_by_role("button", name="Backward").click()
+    assert inside.locator("svg .operation, svg [class^=operation]").count() >= 2
     shown.open("path/bowl")
+    assert shown.page.locator("iframe").count() == 0
     assert shown.page.locator("#notice").is_hidden()
     assert shown.page.locator("#panels .plot").count() == 1
     evil = surface(title="<img src=x onerror=document.title='taken'>")

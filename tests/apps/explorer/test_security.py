@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.testclient import TestClient
 
+import thalweg as tw
 from thalweg.apps.explorer import application
 
 OUTSIDE = [
@@ -103,6 +104,19 @@ def test_the_page_may_only_talk_to_its_own_server(client):
     assert "default-src 'none'" in policy
     assert "unsafe-eval" not in policy
     assert "http" not in policy.replace("http-equiv", "")
+
+
+def test_a_graph_is_a_page_that_reaches_nothing(client, own):
+    tw.save(tw.computational_graph(lambda a, b: (a + b) * b, a=2.0, b=3.0), own, "graph/small")
+    for asked in ({}, {"as": "svg"}, {"as": "html"}):
+        reply = client.get("/graph", params={"name": "graph/small"} | asked)
+        assert reply.status_code == 200
+        policy = reply.headers["content-security-policy"]
+        assert policy.startswith("sandbox allow-scripts allow-downloads; default-src 'none'")
+        assert "connect-src" not in policy
+        assert "allow-same-origin" not in policy
+    assert client.get("/graph", params={"name": "surface/bowl"}).status_code == 404
+    assert client.get("/graph", params={"name": "../secret"}).status_code == 400
 
 
 def test_only_questions_and_one_kind_of_message_are_taken(client):

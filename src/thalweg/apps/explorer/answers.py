@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg import schema
+from thalweg import figures, schema
 from thalweg.apps.explorer import drawing, pictures, scenery, telling
 from thalweg.apps.explorer.scenery import Log, Look
 from thalweg.apps.explorer.shelf import Refusal, Shelf
@@ -110,6 +110,14 @@ class Answers:
             "title": layer.title,
             "commensurate": shown.commensurate,
         }
+
+    def graph(self, asked: Asked) -> tuple[str, str]:
+        """A computational graph as a page, or with `as=svg` as it stands, and the type of that."""
+        ds = self.shelf.load(_need(asked, "name"))
+        if ds.attrs["kind"] != "graph":
+            raise Refusal(404, f"{asked['name']} is no graph.")
+        figure = figures.graph(ds, theme=_theme(asked))
+        return (figure.to_svg(), "image/svg+xml") if asked.get("as") == "svg" else (figure.to_html(), "text/html")
 
     def walk(self, asked: Asked) -> dict[str, Any]:
         """What can be walked on a surface."""

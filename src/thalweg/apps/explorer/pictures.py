@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from thalweg import figures
-from thalweg.apps import sections_paths
+from thalweg.apps import sections_paths, sections_tangent
 from thalweg.apps.explorer.shelf import Refusal, Shelf
 from thalweg.figures.theme import Theme
 
@@ -44,7 +44,8 @@ def offered(asked: Asked) -> dict[str, Draw]:
     """Names of the pictures of a result, and what draws them; the first is shown first."""
     flat = [dim for dim in asked.ds.attrs.get("coordinates", []) if asked.ds.sizes.get(dim, 1) > 1]
     surface = asked.ds.attrs["kind"] == "surface" and len(flat) > 1  # drawn in space and as a map by `drawing`
-    found: dict[str, Draw] = {} if surface else {"picture": _picture}
+    apart = surface or asked.ds.attrs["kind"] == "graph"  # which is a page of its own
+    found: dict[str, Draw] = {} if apart else {"picture": _picture}
     found |= _MORE.get(str(asked.ds.attrs["kind"]), lambda _: {})(asked)
     return found
 
@@ -105,6 +106,15 @@ def _gradients(asked: Asked) -> dict[str, Draw]:
     return {"cosines": lambda a: figures.gradient_cosines(a.ds, theme=a.theme)} if "cosine" in asked.ds else {}
 
 
+def _tangent(asked: Asked) -> dict[str, Draw]:
+    """Beside its other states, before and after training."""
+    states = asked.others("tangent")
+    names = sections_tangent.together(asked.name, states) if asked.name in states else []
+    if len(names) < 2:
+        return {}
+    return {"all states": lambda a: figures.tangent({name: states[name] for name in names}, theme=a.theme)}
+
+
 def _connection(asked: Asked) -> dict[str, Draw]:
     """The losses along it first, where they were measured; then how it was learned."""
 
@@ -123,5 +133,6 @@ _MORE: dict[str, Callable[[Asked], dict[str, Draw]]] = {
     "eigenpairs": _eigenpairs,
     "spectrum_path": _spectrum_path,
     "gradients": _gradients,
+    "tangent": _tangent,
     "connection": _connection,
 }

@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from thalweg import figures
 from thalweg.apps.explorer.answers import Answers
-from thalweg.apps.explorer.guard import Guard
+from thalweg.apps.explorer.guard import SANDBOX, Guard
 from thalweg.apps.explorer.shelf import Refusal, Shelf
 from thalweg.apps.explorer.style import stylesheet
 
@@ -45,6 +45,7 @@ def build(study: str | Path) -> Starlette:
         Route("/plotly.min.js", _file(_PLOTLY, lasting=True)),
         *(Route(f"/api/{name}", _told(answer), middleware=small) for name, answer in answers.by_name.items()),
         Route("/api/page", _told_page, methods=["POST"]),
+        Route("/graph", _apart(answers.graph)),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Guard)])
@@ -61,7 +62,8 @@ def _told(answer: Callable[[dict[str, str]], Any]) -> Answer:
 
 def _tried(answer: Callable[[dict[str, str]], Any], asked: dict[str, str]) -> Response:
     try:
-        return _json(answer(asked))
+        found = answer(asked)
+        return found if isinstance(found, Response) else _json(found)
     except Refusal as refusal:
         return _json({"error": refusal.why}, refusal.status)
     except MemoryError:
@@ -70,6 +72,21 @@ def _tried(answer: Callable[[dict[str, str]], Any], asked: dict[str, str]) -> Re
         _log.debug("not drawn: %s", asked, exc_info=True)
         text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
         return _json({"error": text or type(error).__name__}, 422)
+
+
+def _apart(answer: Callable[[dict[str, str]], tuple[str, str]]) -> Answer:
+    """A page within the page, which may run its own script and reach nothing else: neither this server nor others."""
+
+    def drawn(asked: dict[str, str]) -> Response:
+        text, kind = answer(asked)
+        file = f"graph.{'svg' if kind.endswith('svg+xml') else 'html'}"
+        saved = {"Content-Disposition": f'attachment; filename="{file}"'} if "as" in asked else {}
+        return Response(text, media_type=kind, headers={"Content-Security-Policy": SANDBOX, **saved})
+
+    async def told(request: Request) -> Response:
+        return await anyio.to_thread.run_sync(_tried, drawn, dict(request.query_params))
+
+    return told
 
 
 async def _told_page(request: Request) -> Response:

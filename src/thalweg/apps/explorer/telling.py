@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from thalweg import schema
-from thalweg.apps import words, words_curvature, words_descent, words_training, words_valley
+from thalweg.apps import sections_tangent, words, words_curvature, words_descent, words_training, words_valley
 from thalweg.apps.explorer.shelf import Entry
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -22,8 +22,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Training": ("trajectory", "path", "motion", "components", "random_walk", "components_by_length"),
     "Descents": ("descent", "critical_points", "fit", "linear_approximation"),
     "Curvature": ("eigenpairs", "spectral_density", "spectrum_path", "estimate"),
-    "Tangents": ("tangent", "tangent_path", "kernel", "lazy"),
-    "Gradients and beginnings": ("gradients", "initializations", "extrapolation"),
+    "Tangents": ("tangent", "tangent_path", "kernel", "lazy", "elbows"),
+    "Gradients and beginnings": ("gradients", "gradient_features", "initializations", "extrapolation"),
     "Graphs": ("graph",),
 }
 _OTHERS, _BROKEN = "Other results", "Cannot be read"
@@ -127,6 +127,7 @@ _TELL: dict[str, Callable[[xr.Dataset], list[str] | str]] = {
     "spectral_density": words_curvature.density,
     "spectrum_path": words_curvature.spectrum_path,
     "estimate": words_curvature.estimate,
+    **dict.fromkeys(sections_tangent.KINDS, sections_tangent.told),
 }
 
 

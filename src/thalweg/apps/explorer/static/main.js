@@ -3,7 +3,7 @@
 import { ask, startPlotly } from "./ask.js";
 import * as put from "./controls.js";
 import { Panel, drawn } from "./panels.js";
-import { about, current, list } from "./results.js";
+import { about, current, list, make } from "./results.js";
 import * as address from "./state.js";
 import { keep, state } from "./state.js";
 import { Surface } from "./surface.js";
@@ -108,13 +108,34 @@ async function draw() {
   await plain(view);
 }
 
+// A graph is a page of its own, which opens and closes its modules.
+function graph(name) {
+  const link = (as) => `/graph?${new URLSearchParams({ name, theme: address.theme(), ...as })}`;
+  const frame = make("figure");
+  const caption = make("figcaption");
+  caption.append(make("b", name), make("span", "Save:"));
+  for (const as of ["SVG", "HTML"]) {
+    caption.append(make("a", as, { href: link({ as: as.toLowerCase() }), download: `graph.${as.toLowerCase()}` }));
+  }
+  frame.append(caption, make("iframe", "", { src: link({}), title: `Computational graph ${name}`, class: "graph" }));
+  find("panels").append(frame);
+  seen.panels = [{ close: () => frame.remove() }];
+}
+
 async function plain(view) {
   const { result } = seen;
+  if (result.kind === "graph") {
+    undraw();
+    graph(result.name);
+    startPlotly(); // for the next result
+    return;
+  }
   const asked = ask("picture", { name: result.name, view, log: state.log, theme: address.theme() });
   startPlotly();
   const told = await asked;
   if (result !== seen.result) return;
   for (const panel of seen.panels.splice(1)) panel.close();
+  if (!seen.panels[0]?.draw) undraw();
   const panel = seen.panels[0] ?? new Panel("picture", fail);
   seen.panels = [panel];
   find("panels").append(panel.frame);
