@@ -1,1 +1,1 @@
-"""What people open: the report and the demo. Widgets around measures and figures, no maths of their own."""
+"""What people open: the report, the explorer, the demo. Widgets around measures and figures, no maths of their own."""

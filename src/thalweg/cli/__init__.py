@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thalweg.cli import connect, demo, lab, spectrum, study, surface, tangent, trajectory
+from thalweg.cli import connect, demo, explore, lab, spectrum, study, surface, tangent, trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,3 +26,4 @@ for verb in (
     lab.lab,
 ):
     app.command()(verb)
+app.command("open")(explore.explore)

@@ -95,7 +95,7 @@ def graph(
     --------
     >>> import thalweg as tw
     >>> ds = tw.computational_graph(lambda a, b: (a + b) * (b + 1), a=2.0, b=3.0)
-    >>> graph(ds).to_svg().count("class=\"operation")
+    >>> graph(ds).to_svg().count('class="operation')
     3
     """
     need(ds, "graph")

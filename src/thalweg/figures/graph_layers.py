@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 _SWEEPS = 12
@@ -32,7 +33,7 @@ class Link:
 
 @dataclass
 class Inside:
-    """One module's own layout. Items are ("node", n), ("call", c), ("in", key), ("out", key), ("bend", k), ("label", k)."""
+    """One module's own layout; items are (what, which): nodes, calls, ports (`in`, `out`), bends and labels."""
 
     items: list[tuple[str, Any]] = field(default_factory=list)
     layers: list[list[int]] = field(default_factory=list)
@@ -82,7 +83,7 @@ def _chain(module: int, parents: Sequence[int]) -> list[int]:
 
 
 def _parts(link: Link, chains: Sequence[Sequence[int]]) -> list[tuple[int, Any, Any]]:
-    """A link as lines inside each call that it runs through: out of those around its tail, into those around its head."""
+    """A link as lines inside each call that it runs through: out of those around its tail, then into its head's."""
     a, b = chains[link.tail], chains[link.head]
     same = sum(1 for x, y in zip(a, b, strict=False) if x == y)
     key = (link.tail, link.output)
@@ -209,7 +210,7 @@ def _untangle(made: Inside, below: Any) -> None:
             break
         towards = up if sweep % 2 == 0 else down
         rows = made.layers if towards is up else made.layers[::-1]
-        for other, row in zip(rows, rows[1:], strict=False):
+        for other, row in pairwise(rows):
             place = {k: at for at, k in enumerate(other)}
             mean = {k: _mean(towards.get(k, ()), place) for k in row}
             kept = {k: at for at, k in enumerate(row)}
@@ -226,7 +227,7 @@ def _untangle(made: Inside, below: Any) -> None:
 def _joints(made: Inside, below: Any) -> list[tuple[int, int, float, float]]:
     found = set()
     for line in made.lines:
-        for (a, a_port), (b, b_port) in zip(line["chain"], line["chain"][1:], strict=False):
+        for (a, a_port), (b, b_port) in pairwise(line["chain"]):
             leaves = port_share(made.items[a], a_port, leaving=not line["flip"], below=below)
             meets = port_share(made.items[b], b_port, leaving=line["flip"], below=below)
             found.add((a, b, leaves - 0.5, meets - 0.5))

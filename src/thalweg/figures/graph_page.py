@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -31,7 +32,6 @@ def page(ds: xr.Dataset, views: dict[str, View], first: str, opened: list[int], 
         "theme": theme,
         "sizes": {"header": HEADER, "pad": PAD, "gap": GAP, "row": ROW, "labelRow": LABEL_ROW},
     }
-    text = _static("graph.html")
     parts = {
         "TITLE": html.escape(title),
         "SUMMARY": html.escape(summary(ds)),
@@ -41,9 +41,7 @@ def page(ds: xr.Dataset, views: dict[str, View], first: str, opened: list[int], 
         "DATA": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "SCRIPT": _static("graph.js"),
     }
-    for key, value in parts.items():
-        text = text.replace(f"%{key}%", value, 1)
-    return text
+    return re.sub(r"%([A-Z]+)%", lambda found: parts[found[1]], _static("graph.html"))
 
 
 def summary(ds: xr.Dataset) -> str:
@@ -69,7 +67,11 @@ def _view(ds: xr.Dataset, view: View) -> dict[str, Any]:
             "items": [[kind, _key(key) if kind in ("in", "out") else key] for kind, key in own.items],
             "layers": own.layers,
             "lines": [
-                {"chain": [[k, _port(port)] for k, port in line["chain"]], "links": line["links"], "flip": line["flip"]}
+                {
+                    "chain": [[k, _port(own.items[k][0], port)] for k, port in line["chain"]],
+                    "links": line["links"],
+                    "flip": line["flip"],
+                }
                 for line in own.lines
             ],
             "ins": [_key(key) for key in own.ins],
@@ -88,9 +90,11 @@ def _key(key: tuple[int, int]) -> str:
     return f"{key[0]}:{key[1]}"
 
 
-def _port(port: Any) -> Any:
+def _port(kind: str, port: Any) -> Any:
     """Ports of modules are named by what comes through them; a node's are numbers, or (argument, of how many)."""
-    return {"of": list(port)} if isinstance(port, tuple) else port
+    if kind == "call":
+        return _key(port)
+    return {"of": list(port)} if isinstance(port, tuple) else 0
 
 
 def _paths(ds: xr.Dataset) -> list[dict[str, Any]]:

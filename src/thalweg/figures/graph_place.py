@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from thalweg.figures.graph_views import View
 
-HEADER, PAD, GAP, ROW, LABEL_ROW = 34.0, 18.0, 26.0, 40.0, 13.0
-_SWEEPS = 10
-_STRAIGHT, _LOOSE = 8.0, 0.01
+HEADER, PAD, GAP, ROW, LABEL_ROW = 30.0, 18.0, 26.0, 34.0, 20.0
+_SWEEPS = 11  # the last one is downwards: what has one predecessor stands straight below it
+_STRAIGHT, _LOOSE, _ASIDE = 1000.0, 0.01, 0.05
 
 
 @dataclass
@@ -73,7 +74,7 @@ def geometry(view: View, call: int, known: dict[int, Geometry]) -> Geometry:
     if call >= 0 and view.calls[call]["header"] + 2 * PAD > width:
         more = view.calls[call]["header"] + 2 * PAD - width
         width, shift = width + more, shift + more / 2
-    tops, heights, y = [], [], header + (6.0 if call >= 0 else PAD)
+    tops, heights, y = [], [], header + (0.0 if call >= 0 else PAD)
     for row in inside.layers:
         ports = all(inside.items[k][0] in ("in", "out") for k in row)
         tops.append(y)
@@ -138,9 +139,9 @@ def _across(view: View, call: int, size: list[tuple[float, float]], known: dict[
         up[b].append((a, shift, weight))
         down[a].append((b, -shift, weight))
     for sweep in range(_SWEEPS):
-        last = sweep >= _SWEEPS - 2
-        for row in inside.layers if sweep % 2 == 0 else inside.layers[::-1]:
-            _pull(row, x, size, [*up, *down] if last else up if sweep % 2 == 0 else down, len(size) if last else 0)
+        downwards = sweep % 2 == 0
+        for row in inside.layers if downwards else inside.layers[::-1]:
+            _pull(row, x, size, up if downwards else down)
     return x
 
 
@@ -150,20 +151,25 @@ def _pulls(view: View, call: int, size: list[tuple[float, float]], known: dict[i
     found: dict[tuple[int, int, float], float] = {}
     for line in inside.lines:
         chain, flip = line["chain"], line["flip"]
-        for (a, a_port), (b, b_port) in zip(chain, chain[1:], strict=False):
+        for (a, a_port), (b, b_port) in pairwise(chain):
             shift = offset(view, inside.items[a], size[a], a_port, not flip, known) - offset(
                 view, inside.items[b], size[b], b_port, flip, known
             )
             thin = (inside.items[a][0] in ("bend", "label")) + (inside.items[b][0] in ("bend", "label"))
-            found[a, b, shift] = (1.0, 2.0, _STRAIGHT)[thin]
+            found[a, b, shift] = _ASIDE if _is_leaf(view, inside.items[a]) else (1.0, 2.0, _STRAIGHT)[thin]
     return [(a, b, shift, weight) for (a, b, shift), weight in found.items()]
 
 
-def _pull(row: list[int], x: list[float], size: list[tuple[float, float]], joined: list[Any], second: int) -> None:
+def _is_leaf(view: View, item: tuple[str, Any]) -> bool:
+    """Parameters hang beside what reads them, which stands below the data."""
+    return item[0] == "node" and view.nodes[item[1]]["role"] in ("parameter", "buffer", "constant")
+
+
+def _pull(row: list[int], x: list[float], size: list[tuple[float, float]], joined: list[Any]) -> None:
     """Move the items of a layer to where they are pulled, in order and without overlap."""
     wanted, weights, room, at = [], [], [], 0.0
     for place, k in enumerate(row):
-        pulls = joined[k] + (joined[k + second] if second else [])
+        pulls = joined[k]
         total = _LOOSE + sum(w for _, _, w in pulls)
         aim = (_LOOSE * x[k] + sum(w * (x[other] + shift) for other, shift, w in pulls)) / total
         if place:
@@ -221,7 +227,7 @@ def _draw_line(
 ) -> None:
     inside, own = view.inside[call], known[call]
     (left, top), flip, words = corner, line["flip"], ""
-    for step, ((a, a_port), (b, b_port)) in enumerate(zip(line["chain"], line["chain"][1:], strict=False)):
+    for step, ((a, a_port), (b, b_port)) in enumerate(pairwise(line["chain"])):
         x0 = left + own.x[a] + offset(view, inside.items[a], own.size[a], a_port, not flip, known)
         x1 = left + own.x[b] + offset(view, inside.items[b], own.size[b], b_port, flip, known)
         start, y0 = top + _top(own, a) + own.size[a][1], top + own.tops[own.row_of[a]] + own.heights[own.row_of[a]]

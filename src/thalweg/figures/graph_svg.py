@@ -60,7 +60,7 @@ def _box(item: dict[str, Any], x: float, y: float, role: str) -> str:
 def _open(call: dict[str, Any], x: float, y: float, w: float, h: float) -> str:
     return (
         f'<g class="open" transform="translate({x:.1f} {y:.1f})"><rect width="{w:.1f}" height="{h:.1f}" rx="9"/>'
-        f'<rect class="head" width="{w:.1f}" height="{HEADER - 6:.1f}" rx="9"/>'
+        f'<rect class="head" width="{w:.1f}" height="{HEADER:.1f}" rx="9"/>'
         f'<text class="title" x="14" y="20">{escape(call["title"])}</text></g>'
     )
 

@@ -157,13 +157,13 @@ def _nearest(ds: xr.Dataset) -> list[int]:
 def _view(name: str, ds: xr.Dataset, nodes: list[dict[str, Any]], links: list[Link], upwards: bool) -> View:
     parents = ds["parent"].values.tolist()
     inside = layered([n["module"] for n in nodes], parents, links)
-    shapes = _leaving(nodes, links, parents)
+    shapes = _leaving(nodes, parents)
     all_ = _columns(ds)
     calls = [_call(all_, c, shapes.get(c, "") if not upwards else "") for c in range(len(parents))]
     return View(name, nodes, calls, links, inside, upwards)
 
 
-def _leaving(nodes: Sequence[dict[str, Any]], links: Sequence[Link], parents: Sequence[int]) -> dict[int, str]:
+def _leaving(nodes: Sequence[dict[str, Any]], parents: Sequence[int]) -> dict[int, str]:
     """The shape of what last leaves each call."""
     found: dict[int, str] = {}
     for node in nodes:
@@ -182,7 +182,8 @@ def _node(
         return ds[name][k]
 
     name, operation, shape = str(ds["node"][k]), str(one("operation")), _shape(one("shape"))
-    lines = [_symbol(operation, str(one("arguments"))) if role == "operation" else name]
+    inside = ds["path"][one("module")] + "." if one("module") >= 0 else ""
+    lines = [_symbol(operation, str(one("arguments"))) if role == "operation" else name.removeprefix(inside)]
     if told == "shape" or not math.isfinite(one("value")):
         lines.append(shape if told == "shape" else "")
     if told == "value" and math.isfinite(one("value")):
@@ -211,7 +212,9 @@ def _backward_node(ds: dict[str, Any], k: int, forward: int, roles: Sequence[str
     leaf = name == "AccumulateGrad"
     kept = _kept(str(ds["saved"][k]))
     of = str(ds["node"][forward]) if int(ds["forward"][k]) >= 0 else ""
-    lines = [of, "gradient"] if leaf else [name, f"keeps {_bytes(size)}" if size else "keeps nothing"]
+    call = ds["module"][forward]
+    short = of.removeprefix(ds["path"][call] + "." if call >= 0 else "")
+    lines = [short, "gradient"] if leaf else [name, f"keeps {_bytes(size)}" if size else "keeps nothing"]
     detail = [
         ("autograd", name),
         ("of", of),

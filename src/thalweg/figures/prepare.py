@@ -93,6 +93,11 @@ class _Order:
     read: extras.Read
     step: float | None
     at_model: bool
+    like: np.ndarray
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """All values that the scale has to fit."""
+        return np.concatenate([values.ravel(), self.like]) if self.like.size else values
 
 
 def prepare(
@@ -104,9 +109,12 @@ def prepare(
     on_it: extras.Request | None = None,
     log: bool | Auto = "auto",
     clip: float | Auto | None = "auto",
+    like: xr.DataArray | Sequence[xr.DataArray] | None = None,
     title: str | None = None,
 ) -> Map:
     """Read a surface over two coordinates, with the paths, the points and what else lies `on_it`.
+
+    The scale fits the values of `like` as well.
 
     Raises
     ------
@@ -124,14 +132,17 @@ def prepare(
     if not walked:
         steps.drawable(runs, request.step)
     read = extras.read(ds, whole, request, len(paths))
-    order = _Order(axes, paths, points, read, request.step, all(np.isclose(v, 0.0) for v in fixed.values()))
+    at_model = all(np.isclose(v, 0.0) for v in fixed.values())
+    order = _Order(axes, paths, points, read, request.step, at_model, _numbers(like))
     layers, others = {}, {}
     left_out = []
     metric = ds[shown[0]].attrs["metric"]
     for name in names:
         limit = clip if clip in ("auto", None) or ds[name].attrs["metric"] == metric else "auto"
         try:
-            chosen = scale.wants_log(ds[name].values, log if ds[name].attrs["metric"] == metric else "auto")
+            chosen = scale.wants_log(
+                order.scaled(ds[name].values), log if ds[name].attrs["metric"] == metric else "auto"
+            )
             layers[name] = _layer(ds, name, order, chosen, limit)
         except ValueError:
             if name in shown:
@@ -219,6 +230,14 @@ def at_step(title: str, step: float | None, word: str = "step") -> str:
     return title if step is None else f"{title}, {word} {steps.word(step)}"
 
 
+def _numbers(like: xr.DataArray | Sequence[xr.DataArray] | None) -> np.ndarray:
+    """The values of other surfaces in a row."""
+    if isinstance(like, xr.Dataset):
+        raise TypeError("`like` is a dataset; the values of one quantity are needed: `other.loss`.")
+    others = [like] if isinstance(like, xr.DataArray) else list(like or ())
+    return np.concatenate([np.zeros(0), *(np.asarray(v, dtype=float).ravel() for v in others)])
+
+
 def _axis(coordinate: xr.DataArray) -> Axis:
     name = str(coordinate.name)
     symbol = _SYMBOLS.get(name, name)
@@ -229,7 +248,7 @@ def _axis(coordinate: xr.DataArray) -> Axis:
 
 def _other(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Auto | None) -> Layer | None:
     """The same quantity on the other scale, if it can be drawn there; no logarithm of bounded scores."""
-    values = ds[name].values
+    values = order.scaled(ds[name].values)
     finite = values[np.isfinite(values)]
     below = (finite < 0).mean() > _NEGATIVE or (finite <= 0).mean() > 0.5
     if log and (ds[name].attrs["metric"] == "accuracy" or below):
@@ -243,7 +262,7 @@ def _other(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Au
 def _layer(ds: xr.Dataset, name: str, order: _Order, log: bool, clip: float | Auto | None) -> Layer:
     var = ds[name]
     values = var.values.astype(float)
-    fitted = scale.fit(name, values, log, clip)
+    fitted = scale.fit(name, order.scaled(values), log, clip)
     heights = fitted(values)
     x, y = order.axes
     levels = scale.levels(fitted, 9)

@@ -21,6 +21,7 @@ from thalweg.figures.ways import Courses
 
 Auto = Literal["auto"]
 Paths = xr.Dataset | Sequence[xr.Dataset]
+Values = xr.DataArray | Sequence[xr.DataArray]
 
 
 def surface(
@@ -39,6 +40,7 @@ def surface(
     step: float | None = None,
     log: bool | Auto = "auto",
     clip: float | Auto | None = "auto",
+    like: Values | None = None,
     panels: bool = False,
     backend: Backend = "plotly",
     theme: Theme = "light",
@@ -89,6 +91,9 @@ def surface(
     clip
         Values above are drawn at this height, which the figure says. 'auto' chooses it when a few values would flatten
         all others; None flattens nothing.
+    like
+        The values of another surface, `other.loss`, or of several: the scale fits them too. Two surfaces, each drawn
+        like the other, have the same colours, heights and iso-lines, and can be compared by eye.
     panels
         In plotly, one scene for each variable of a list, side by side, in place of a dropdown.
     backend
@@ -127,7 +132,8 @@ def surface(
     draw = drawer(backend, "surface")
     on_it = Request(descent, critical, curves, field, region, step, course)
     paths = _either(path, trajectory)
-    shown = prepare(ds, variable, path=paths, points=points, on_it=on_it, log=log, clip=clip, title=title)
+    look: dict[str, Any] = {"log": log, "clip": clip, "like": like, "title": title}
+    shown = prepare(ds, variable, path=paths, points=points, on_it=on_it, **look)
     return draw(replace(shown, panels=panels), theme)
 
 
@@ -147,6 +153,7 @@ def contour(
     step: float | None = None,
     log: bool | Auto = "auto",
     clip: float | Auto | None = "auto",
+    like: Values | None = None,
     backend: Backend = "plotly",
     theme: Theme = "light",
     title: str | None = None,
@@ -181,7 +188,8 @@ def contour(
     draw = drawer(backend, "contour")
     on_it = Request(descent, critical, curves, field, region, step, course)
     paths = _either(path, trajectory)
-    return draw(prepare(ds, variable, path=paths, points=points, on_it=on_it, log=log, clip=clip, title=title), theme)
+    look: dict[str, Any] = {"log": log, "clip": clip, "like": like, "title": title}
+    return draw(prepare(ds, variable, path=paths, points=points, on_it=on_it, **look), theme)
 
 
 def profile(

@@ -125,11 +125,11 @@ def custom_functions(seen: Callable[[Callable[..., Any], Any, Any], Any]) -> Ite
         own = original.__get__(None, cls)
         return seen(own, args, kwargs) if threading.get_ident() == thread else own(*args, **kwargs)
 
-    base.apply = classmethod(apply)  # type: ignore[assignment, method-assign]
+    base.apply = classmethod(apply)
     try:
         yield
     finally:
-        base.apply = original  # type: ignore[method-assign]
+        base.apply = original
 
 
 def _source() -> str:

@@ -18,9 +18,9 @@ def _():
 
     import thalweg as tw
     from thalweg.apps.labs.formula import Formula
-    from thalweg.apps.labs.plot import Plot, plot
+    from thalweg.apps.labs.plot import Plot, page, plot
     from thalweg.apps.labs.question import question
-    from thalweg.apps.labs.running import quick, theme
+    from thalweg.apps.labs.running import pressed, quick, theme
     from thalweg.apps.labs.tables import table, told
     from thalweg.apps.widgets import Ball, HandFit, Tangent, usual_tasks
     from thalweg.landscapes import FUNCTIONS, landscape
@@ -37,7 +37,9 @@ def _():
         look,
         mo,
         np,
+        page,
         plot,
+        pressed,
         question,
         quick,
         table,
@@ -103,14 +105,14 @@ def _(FUNCTIONS, look, np, plot, question, table, torch, tw):
         ends = [[f"x = {a[0]:g}", float(b)] for a, b in zip(starts, paths.theta.values[:, -1, 0], strict=True)]
         return [
             table(["", "x", "slope", "error at ε = 0.1", "ε = 0.2", "ε = 0.4"], rows),
-            "At both the slope is 0, so the tangent is level and says: nothing changes. Doubling ε makes the error about "
-            "four times as large. On the hill the tangent lies above the function (a positive error), in the valley "
-            "just as far below it: the two differ in sign and in nothing else, and the slope alone cannot tell them "
-            "apart.",
+            "At both the slope is 0, so the tangent is level and says: nothing changes. Doubling ε makes the error "
+            "about four times as large. On the hill the tangent lies above the function (a positive error), in the "
+            "valley just as far below it: the two differ in sign and in nothing else, and the slope alone cannot "
+            "tell them apart.",
             "Descent follows the slope, so at both it stays where it is. But the hill is a place to fall off from:",
             table(["start", "after 60 steps of rate 0.05"], ends),
-            f"Of all places the tangent is best, for |ε| ≤ 0.2, at |x| = {best[0]:.2f}: there the curve bends to neither "
-            "side (the second derivative is 0), and the error grows only like ε³.",
+            f"Of all places the tangent is best, for |ε| ≤ 0.2, at |x| = {best[0]:.2f}: there the curve bends to "
+            "neither side (the second derivative is 0), and the error grows only like ε³.",
             plot(tw.figures.linear_approximation(tw.linear_approximation(cos, 0.5, 0.4, name="cos(π·x)"), theme=look)),
         ]
 
@@ -140,10 +142,10 @@ def _(FUNCTIONS, question, table, torch, tw):
         ratio = rows[0][1] / rows[1][1]
         return [
             table(["from x to x + ε", "error", "second derivative at x", "−½ · second derivative · ε²"], rows),
-            f"The step is equally long, yet from the right the error is {ratio:.2f} times that from the left. The curve "
-            "bends more on the right. For small steps the error is nearly −½ f″(x) ε²: the tangent is good where the "
-            "curvature is small, and bad where it is large. What is left over comes from how the curvature itself "
-            "changes on the way.",
+            f"The step is equally long, yet from the right the error is {ratio:.2f} times that from the left. The "
+            "curve bends more on the right. For small steps the error is nearly −½ f″(x) ε²: the tangent is good "
+            "where the curvature is small, and bad where it is large. What is left over comes from how the curvature "
+            "itself changes on the way.",
         ]
 
     question(
@@ -186,10 +188,10 @@ def _(FUNCTIONS, np, question, table, torch, tw):
         ranges = "; ".join(f"for {name} all from {min(g):g} to {max(g):g}" for name, g in below.items())
         return [
             table(["", "slope", "error at ε = 0.5", "ε = 0.05", "error ÷ ε at 0.5", "at 0.05"], rows),
-            "Away from 0 nothing beats the tangent of |x|: the function is its own tangent, the error is exactly 0 until "
-            "the step crosses the kink. At 0 it is the other way round: the error of x² vanishes faster than ε, while "
-            "error ÷ ε of |x| stays at −1 however small ε becomes. So |x| has no linear approximation there, and no "
-            "derivative.",
+            "Away from 0 nothing beats the tangent of |x|: the function is its own tangent, the error is exactly 0 "
+            "until the step crosses the kink. At 0 it is the other way round: the error of x² vanishes faster than "
+            "ε, while error ÷ ε of |x| stays at −1 however small ε becomes. So |x| has no linear approximation "
+            "there, and no derivative.",
             "Automatic differentiation gives a number all the same. Which one is a convention of how the function is "
             "written, and libraries differ in it:",
             table(["written as", "slope at 0"], told_slopes),
@@ -220,10 +222,10 @@ def _(FUNCTIONS, np, question, table, tw):
             f"At ε = 0 the tangent touches: the error is exactly 0 (largest over all six functions: {zero:g}). The "
             "definition asks for more: that it goes to 0 faster than ε.",
             table(["ε from x = −0.9", "error", "error ÷ ε"], rows),
-            f"At ε = 1.3 the error is only {float(found.error[0]):.4f}, a coincidence: the curve happens to cross its own "
-            "tangent near there. A little to either side it is large again, and error ÷ ε does not say anything about "
-            "that crossing. That an approximation is good at one far place is luck; that it gets better and better as "
-            "ε shrinks is differentiability, and the last rows show it.",
+            f"At ε = 1.3 the error is only {float(found.error[0]):.4f}, a coincidence: the curve happens to cross its "
+            "own tangent near there. A little to either side it is large again, and error ÷ ε does not say anything "
+            "about that crossing. That an approximation is good at one far place is luck; that it gets better and "
+            "better as ε shrinks is differentiability, and the last rows show it.",
         ]
 
     question(
@@ -242,8 +244,8 @@ def _(mo):
     mo.md(r"""
     ### What "vanishes faster" means
 
-    A function $g$ is $o(|\varepsilon|)$ if $g(\varepsilon) / |\varepsilon| \to 0$ as $\varepsilon \to 0$. Type one (of x,
-    which stands for ε here) and see its ratios. Guess before you type.
+    A function $g$ is $o(|\varepsilon|)$ if $g(\varepsilon) / |\varepsilon| \to 0$ as $\varepsilon \to 0$. Type one (of
+    x, which stands for ε here) and see its ratios. Guess before you type.
     """)
     return
 
@@ -289,8 +291,8 @@ def _(question, table):
 
     question(
         r"""
-        **Which of these are $o(|x|)$?** $x^2$, $x$, $x\sqrt{x}$, $\sin x$, $1 - \cos x$, $\sin x - x$, $x \log x$,
-        $x / \log x$, $\sqrt x$, $e^x - 1 - x$, and 0. Sort them first, then try them above (write `sqrt(abs(x))` for both
+        **Which of these are $o(|x|)$?** $x^2$, $x$, $x\sqrt{x}$, $\sin x$, $1 - \cos x$, $\sin x - x$, $x \log x$, $x
+        / \log x$, $\sqrt x$, $e^x - 1 - x$, and 0. Sort them first, then try them above (write `sqrt(abs(x))` for both
         sides), then look.
         """,
         _answer,
@@ -352,9 +354,10 @@ def _(mo):
     mo.md(r"""
     ## 2. Fitting by hand, fitting by descent
 
-    Points scatter around a curve, and a model with a weight or two is to be put through them. Its **mean squared error**
-    is $\mathrm{MSE}(\theta) = \frac1n \sum_i (f_\theta(x_i) - y_i)^2$. Be the optimiser: move the sliders until the error is
-    as small as you can make it. Every value that you rest on is recorded. Then press *Descend from here*.
+    Points scatter around a curve, and a model with a weight or two is to be put through them. Its **mean squared
+    error** is $\mathrm{MSE}(\theta) = \frac1n \sum_i (f_\theta(x_i) - y_i)^2$. Be the optimiser: move the sliders
+    until the error is as small as you can make it. Every value that you rest on is recorded. Then press *Descend from
+    here*.
     """)
     return
 
@@ -405,7 +408,7 @@ def _(fit, mo, recorded):
 
 
 @app.cell
-def _(fit, question, table, torch, tw, usual_tasks):
+def _(fit, question, table, told, torch, tw, usual_tasks):
     def _answer():
         problem = usual_tasks()["linear"].problem
         best = tw.descend(problem, [[0.0, 0.0]], lambda w: torch.optim.SGD(w, lr=0.1), steps=500)
@@ -416,7 +419,7 @@ def _(fit, question, table, torch, tw, usual_tasks):
         rises = [
             [f"w {dw:+g}, b {db:+g}", float(problem.loss(at + torch.tensor([dw, db]))) - lowest] for dw, db in around
         ]
-        pairs = tw.top_eigenpairs(problem, k=2, theta=at)
+        high, low = tw.top_eigenpairs(problem, k=2, theta=at).eigenvalue.values
         hand = [entry["mse"] for entry in fit.history if entry["by"] == "hand" and entry["task"] == "linear"]
         yours = (
             f"Your best by hand so far: {min(hand):.4f}, in {len(hand)} changes." if hand else "You have not tried yet."
@@ -424,10 +427,9 @@ def _(fit, question, table, torch, tw, usual_tasks):
         return [
             f"The smallest MSE is **{lowest:.4f}**, at w = {w:.4f}, b = {b:.4f}. {yours}",
             table(["from there", "MSE rises by"], rises),
-            "It rises in every direction: the loss is a bowl. Its curvatures are "
-            f"{', '.join(f'{v:.2f}' for v in pairs.eigenvalue.values)} (the eigenvalues of the Hessian, the same "
-            "everywhere), both positive. So there is one best place and no other to get stuck in. It is not at the "
-            "truth, w = 0.6, b = 0.5: thirty noisy points do not know better.",
+            f"It rises in every direction: the loss is a bowl. Its curvatures are {told(high)} and {told(low)} (the "
+            "eigenvalues of the Hessian, the same everywhere), both positive. So there is one best place and no other "
+            "to get stuck in. It is not at the truth, w = 0.6, b = 0.5: thirty noisy points do not know better.",
             "A strategy that works by hand: move one slider until the error stops falling, then the other, and again. "
             "It takes a few rounds, because the best b depends a little on w: the valley lies aslant. A quicker "
             "one uses how steep the error is, in both at once. That is descent.",
@@ -454,17 +456,17 @@ def _(fit, question, table, torch, tw, usual_tasks):
         hand = sum(entry["by"] == "hand" for entry in fit.history)
         return [
             table(["learning rate", "steps", "w", "b", "MSE"], rows),
-            f"Descent moves all parameters at once, by as much as each slope says. You have made {hand} changes by hand. "
-            "A hand tries, looks at the error and goes back if it was wrong; it makes large moves first and small ones "
-            "at the end. Descent never looks at the error itself: it measures the slope where it stands, and its steps "
-            "shrink because the slope does. It never overshoots with a small rate, and takes forever; "
+            f"Descent moves all parameters at once, by as much as each slope says. You have made {hand} changes by "
+            "hand. A hand tries, looks at the error and goes back if it was wrong; it makes large moves first and "
+            "small ones at the end. Descent never looks at the error itself: it measures the slope where it stands, "
+            "and its steps shrink because the slope does. It never overshoots with a small rate, and takes forever; "
             "with too large a rate it is thrown out of the valley, as the last row shows.",
         ]
 
     question(
         r"""
-        **By descent.** Go back to the start and press *Descend from here* (25 steps of rate 0.005). Where does it
-        end, and why not at the best line? Change the rate and the number of steps. In which ways does it work differently
+        **By descent.** Go back to the start and press *Descend from here* (25 steps of rate 0.005). Where does it end,
+        and why not at the best line? Change the rate and the number of steps. In which ways does it work differently
         from your hand?
         """,
         _answer,
@@ -473,7 +475,7 @@ def _(fit, question, table, torch, tw, usual_tasks):
 
 
 @app.cell
-def _(look, np, plot, question, table, torch, tw, usual_tasks):
+def _(look, np, plot, question, quick, table, torch, tw, usual_tasks):
     def _film(task, starts):
         paths = tw.descend(task.problem, starts, lambda w: torch.optim.SGD(w, lr=0.1), steps=25)
         (limits,) = task.limits.values()
@@ -499,23 +501,25 @@ def _(look, np, plot, question, table, torch, tw, usual_tasks):
             parts.append(
                 f"**{task.formula}**. Minima of its loss between {limits[0]:g} and {limits[1]:g}: {minima.sum()}."
             )
-            film = tw.figures.animate(tw.figures.fit, shown, theme=look)
+            film = tw.figures.animate(tw.figures.fit, shown, steps=range(0, 26, 5 if quick() else 1), theme=look)
             parts.append(plot(film))
         head = table(["start", "slope there", "examples with a say", "θ after 25 steps of rate 0.1", "MSE"], rows)
         words = (
-            "Both models learn θ from the slope of the loss, and both can fail, for different reasons. The sine has many "
-            "minima: from θ = 6 the nearest one is a bad one, where a fast wave happens to touch some points, and every "
-            "small change makes it worse; the slope leads there and no farther. The rectified model has no such traps, "
-            "but an example below the threshold does not feel it: from θ = 6 only the few examples beyond it pull, the slope "
-            "is small and descent crawls; beyond all examples the slope is exactly 0, and descent cannot start."
+            "Both models learn θ from the slope of the loss, and both can fail, for different reasons. The sine has "
+            "many minima: from θ = 6 the nearest one is a bad one, where a fast wave happens to touch some points, "
+            "and every small change makes it worse; the slope leads there and no farther. The rectified model has no "
+            "such traps, but an example below the threshold does not feel it: from θ = 6 only the few examples "
+            "beyond it pull, the slope is small and descent crawls; beyond all examples the slope is exactly 0, and "
+            "descent cannot start."
         )
         return [head, words, *parts]
 
     question(
         r"""
         **A bad start.** Choose the trigonometric model, type $\theta = 6$ and descend. Then the same for the rectified
-        model, and once more from $\theta = 9$. Which of them fail? Switch on *Show the loss over the parameters* and explain by
-        the slope. Where must one start for each to succeed, and what do the two models teach about starting?
+        model, and once more from $\theta = 9$. Which of them fail? Switch on *Show the loss over the parameters* and
+        explain by the slope. Where must one start for each to succeed, and what do the two models teach about
+        starting?
         """,
         _answer,
     )
@@ -527,8 +531,8 @@ def _(mo):
     mo.md(r"""
     ### Other models, other data
 
-    The model may be linear in its weights though not in $x$ (a polynomial, a sum of transforms), or not even that. Choose
-    one, and how its inputs are drawn; Adam fits it, and you can play what it does.
+    The model may be linear in its weights though not in $x$ (a polynomial, a sum of transforms), or not even that.
+    Choose one, and how its inputs are drawn; Adam fits it, and you can play what it does.
     """)
     return
 
@@ -681,7 +685,7 @@ def ended(descents):
     names, counts = descents.outcome.attrs["names"], [0] * len(descents.outcome.attrs["names"])
     for number in descents.outcome.values:
         counts[number] += 1
-    return sorted(([name, count] for name, count in zip(names, counts) if count), key=lambda row: -row[1])
+    return sorted(([name, count] for name, count in zip(names, counts, strict=True) if count), key=lambda row: -row[1])
 
 
 @app.cell
@@ -735,16 +739,17 @@ def _(landscape, question, table, torch, tw):
             f"On the round bowl the way down is straight: from (1.2, 0.4) the ratio y/x stays {slopes.min():.4f} to "
             f"{slopes.max():.4f} over the first steps, and the goal is reached from everywhere alike.",
             table(head, rows),
-            "In the long bowls the steep direction limits the step (anything above 2 ÷ the largest curvature is thrown "
-            "out), and the flat one then takes ages. The trouble is the ratio of the two, the **condition number**. Steps "
-            "that suit one direction never suit the other; that is what momentum and adaptive rates are for.",
+            "In the long bowls the steep direction limits the step (anything above 2 ÷ the largest curvature is "
+            "thrown out), and the flat one then takes ages. The trouble is the ratio of the two, the **condition "
+            "number**. Steps that suit one direction never suit the other; that is what momentum and adaptive rates "
+            "are for.",
         ]
 
     question(
         r"""
-        **Three bowls.** On `l0` let the ball go from several places. What is so pleasant about its way down? On `l1` and
-        `l2` find the largest learning rate that still arrives. What goes wrong above it, and what is slow below it? Is
-        there a rate that suits both directions?
+        **Three bowls.** On `l0` let the ball go from several places. What is so pleasant about its way down? On `l1`
+        and `l2` find the largest learning rate that still arrives. What goes wrong above it, and what is slow below
+        it? Is there a rate that suits both directions?
         """,
         _answer,
     )
@@ -769,10 +774,11 @@ def _(landscape, question, table, torch, tw):
             "On `l3` there are several minima of different depth, and where descent ends is settled by where it "
             "begins: it never climbs. On `l4` the two minima are equally good, and it does not matter; only a start "
             "exactly between them stays on the saddle.",
-            f"`l5` has no best point but a whole flat of them: inside the slope is {inside:g}, outside it is {outside:.3f} "
-            "everywhere, however near the flat is. So descent with a fixed rate runs to the edge at a constant pace and "
-            "stops there at once. Several minima, two equal ones, one connected set: networks have all of it, "
-            "and whole sets of equally good weights in particular, because many settings compute the same function.",
+            f"`l5` has no best point but a whole flat of them: inside the slope is {inside:g}, outside it is "
+            f"{outside:.3f} everywhere, however near the flat is. So descent with a fixed rate runs to the edge at a "
+            "constant pace and stops there at once. Several minima, two equal ones, one connected set: networks have "
+            "all of it, and whole sets of equally good weights in particular, because many settings compute the same "
+            "function.",
         ]
 
     question(
@@ -809,16 +815,16 @@ def _(landscape, np, question, table, torch, tw):
             table(["at x = 0.5, y = 0.25", "loss", "∂L/∂x", "∂L/∂y"], rows),
             "The loss jumps by more than 1 within a hair's breadth, and the slopes on both sides know nothing of it.",
             table(["learning rate", "steps up the cliff", "steps down it", "median loss in the end"], rates),
-            "So descent is possible: it follows the slope of its own side and falls over the edge when its way leads there. But "
-            "nothing promises that a step goes down: from the lower side it may be led up the cliff, and it keeps going "
-            "to and fro, because the lowest place of all lies on the edge, where no slope vanishes. Networks with hard "
-            "thresholds are like that, and therefore are trained on smooth stand-ins.",
+            "So descent is possible: it follows the slope of its own side and falls over the edge when its way leads "
+            "there. But nothing promises that a step goes down: from the lower side it may be led up the cliff, and "
+            "it keeps going to and fro, because the lowest place of all lies on the edge, where no slope vanishes. "
+            "Networks with hard thresholds are like that, and therefore are trained on smooth stand-ins.",
         ]
 
     question(
         r"""
-        **A cliff.** `l6` has a jump. Let the ball go above and below it. Can one use gradient descent here at all? What does the
-        slope know of the cliff?
+        **A cliff.** `l6` has a jump. Let the ball go above and below it. Can one use gradient descent here at all?
+        What does the slope know of the cliff?
         """,
         _answer,
     )
@@ -839,16 +845,16 @@ def _(landscape, question, table, torch, tw):
         better = sum(row[2] < row[1] for row in rows)
         return [
             table(["800 looks at the loss", "lowest by 16 descents of 49 steps", "lowest of 800 random points"], rows),
-            f"Trying points of the mesh at random finds the lower value in {better} of {len(rows)} draws. Descent slides "
-            "into the nearest dip, a cell of the mesh wide, and has then learned nothing about any other place. Where "
-            "neighbours tell nothing about each other, no strategy beats trying more places. That training works at "
-            "all means that losses are not like this.",
+            f"Trying points of the mesh at random finds the lower value in {better} of {len(rows)} draws. Descent "
+            "slides into the nearest dip, a cell of the mesh wide, and has then learned nothing about any other "
+            "place. Where neighbours tell nothing about each other, no strategy beats trying more places. That "
+            "training works at all means that losses are not like this.",
         ]
 
     question(
         r"""
-        **Pure noise.** `l7` is drawn independently at every point of a mesh. You may look at 800 heights. What is your strategy for finding
-        a low place, and is following the slope a good one?
+        **Pure noise.** `l7` is drawn independently at every point of a mesh. You may look at 800 heights. What is your
+        strategy for finding a low place, and is following the slope a good one?
         """,
         _answer,
     )
@@ -878,18 +884,19 @@ def _(look, np, plot, question, quick, table, torch, tw):
         head = ["N / extent / scale", "lowest on the mesh", "median end of 144 descents", "best end"]
         return [
             table([*head, "share of the map below the median end", "median way"], rows),
-            "Here neighbours do tell of each other, so descent is worth while: half of all descents end among the lowest few "
-            "percent of the map. But it goes only a couple of units (the width of a hill) to the nearest valley, and that is seldom "
-            "the deepest. A larger map has more valleys and a deeper deepest one, which a single descent hardly ever "
-            "finds. Many starts help; a larger scale stretches the heights and changes nothing else but the "
-            "rates that are stable.",
+            "Here neighbours do tell of each other, so descent is worth while: half of all descents end among the "
+            "lowest few percent of the map. But it goes only a couple of units (the width of a hill) to the nearest "
+            "valley, and that is seldom the deepest. A larger map has more valleys and a deeper deepest one, which a "
+            "single descent hardly ever finds. Many starts help; a larger scale stretches the heights and changes "
+            "nothing else but the rates that are stable.",
             *pictures,
         ]
 
     question(
         r"""
-        **Random hills.** Choose `l8` with N / extent / scale = 100 / 10 / 1, then 150 / 25 / 2 and 250 / 50 / 3. Turn the surface. Is descent
-        promising here? How far does it get from where it began, and how good is the valley it finds?
+        **Random hills.** Choose `l8` with N / extent / scale = 100 / 10 / 1, then 150 / 25 / 2 and 250 / 50 / 3. Turn
+        the surface. Is descent promising here? How far does it get from where it began, and how good is the valley it
+        finds?
         """,
         _answer,
     )
@@ -920,17 +927,318 @@ def _(question, quick, table, torch, tw):
         return [
             table(["level places of `l8`, two weights, on [−10, 10]²", "how many"], counts),
             table(["hidden units of a network", "weights", "directions that bend down at a random start"], rows),
-            "The analogy: weights are the place, the loss is the altitude, descent walks downhill. With two weights about "
-            "half of all level places are passes (saddles), the others tops and floors. With thousands of weights, every "
-            "one of that many directions would have to bend up for a level place to be a trap. At a random start of a "
-            "network a good part of them bend down, so there is a way on: passes are the rule there, and "
-            "traps the exception. Pictures in three dimensions show the analogy and hide this.",
+            "The analogy: weights are the place, the loss is the altitude, descent walks downhill. With two weights "
+            "about half of all level places are passes (saddles), the others tops and floors. With thousands of "
+            "weights, every one of that many directions would have to bend up for a level place to be a trap. At a "
+            "random start of a network a good part of them bend down, so there is a way on: passes are the rule "
+            "there, and traps the exception. Pictures in three dimensions show the analogy and hide this.",
         ]
 
     question(
         r"""
-        **Altitude.** In what is a loss surface like a mountain range, and in what is the picture misleading, when a network has not two
-        weights but millions? In how many directions must a place bend upwards to be a trap?
+        **Altitude.** In what is a loss surface like a mountain range, and in what is the picture misleading, when a
+        network has not two weights but millions? In how many directions must a place bend upwards to be a trap?
+        """,
+        _answer,
+    )
+    return
+
+
+@app.cell
+def _(mo):
+    mo.md(r"""
+    ## 4. Computational graphs
+
+    Whatever PyTorch computes, it computes step by step, and it remembers the steps. Drawn, they are a graph: values
+    flow down, and, when you switch to *backward*, gradients flow up. Each line then carries what arrives, times its
+    local derivative.
+    """)
+    return
+
+
+@app.cell
+def _(Formula, mo, torch):
+    def stepwise(a, b):
+        total = torch.add(a, b)
+        more = torch.add(b, 1)
+        return torch.mul(total, more)
+
+    expressions = {
+        "(a + b) * (b + 1)": Formula("(a + b) * (b + 1)", ("a", "b")),
+        "step by step, with torch.add and torch.mul": stepwise,
+        "expanded: a*b + b*b + a + b": Formula("a*b + b*b + a + b", ("a", "b")),
+    }
+    expression = mo.ui.dropdown([*expressions, "my own"], value="(a + b) * (b + 1)", label="Expression")
+    own_expression = mo.ui.text(value="exp(a*b) + sin(a)", label="My own, of a and b:", debounce=True)
+    leaf_a = mo.ui.slider(-3.0, 3.0, 0.1, value=2.0, label="a", include_input=True, debounce=True)
+    leaf_b = mo.ui.slider(-3.0, 3.0, 0.1, value=3.0, label="b", include_input=True, debounce=True)
+    mo.hstack([expression, own_expression, leaf_a, leaf_b], justify="start", wrap=True)
+    return expression, expressions, leaf_a, leaf_b, own_expression
+
+
+@app.cell
+def _(
+    Formula,
+    expression,
+    expressions,
+    leaf_a,
+    leaf_b,
+    mo,
+    own_expression,
+    page,
+    tw,
+):
+    try:
+        _call = expressions.get(expression.value) or Formula(own_expression.value, ("a", "b"))
+        _graph = tw.computational_graph(_call, a=leaf_a.value, b=leaf_b.value, title=expression.value)
+        _shown = page(tw.figures.graph(_graph))
+    except ValueError as _error:
+        _shown = mo.md(str(_error))
+    _shown
+    return
+
+
+@app.cell
+def _(expressions, question, table, torch, tw):
+    def _answer():
+        import time
+
+        rows = []
+        for name, call in expressions.items():
+            graph = tw.computational_graph(call, a=2.0, b=3.0)
+            a, b = (torch.full((200_000,), v, dtype=torch.float64, requires_grad=True) for v in (2.0, 3.0))
+            times = []
+            for _ in range(20):
+                began = time.perf_counter()
+                call(a, b).sum().backward()
+                times.append(time.perf_counter() - began)
+            gradients = ", ".join(f"{float(graph.gradient.sel(node=leaf)):g}" for leaf in ("a", "b"))
+            operations = [str(v) for v in graph.operation.values if v != "input"]
+            rows.append(
+                [name, len(operations), ", ".join(operations), graph.sizes["edge"], gradients, 1e3 * min(times)]
+            )
+        head = ["", "operations", "which", "uses of a value", "gradient in a, b", "ms there and back, 200,000 numbers"]
+        return [
+            table(head, rows),
+            "The first two are one and the same graph: `+` is `torch.add` and `*` is `torch.mul`, and whether an "
+            "intermediate value has a name in Python does not matter. Every symbol of the formula is a node, every "
+            "letter a leaf, and a leaf that is used twice has two lines. The expanded formula is the same function "
+            "with the same gradient, but another graph: it does more, and keeps more, and takes longer. Fewer nodes "
+            "are usually faster, because each reads and writes memory; that is what compilers that fuse operations "
+            "live on.",
+        ]
+
+    question(
+        r"""
+        **One function, several graphs.** Compare the three expressions. Which have the same graph? Find every symbol
+        of the formula in the drawing. Does it matter that intermediate values have names? Which graph would you rather
+        run on a million numbers, and why?
+        """,
+        _answer,
+    )
+    return
+
+
+@app.cell
+def _(expressions, question, table, tw):
+    def _answer():
+        parts = []
+        for name in ("(a + b) * (b + 1)", "expanded: a*b + b*b + a + b"):
+            graph = tw.computational_graph(expressions[name], a=2.0, b=3.0)
+            paths = tw.path_gradients(graph, "b")
+            rows = [[" → ".join(p.nodes), " · ".join(f"{f:g}" for f in p.derivatives), p.gradient] for p in paths]
+            total = float(graph.gradient.sel(node="b"))
+            rows.append(["**sum**, and what backward found", f"{total:g}", sum(p.gradient for p in paths)])
+            parts.append(table([f"paths from b in {name}", "local derivatives", "product"], rows))
+        doubling = []
+        for depth in (1, 2, 4, 10):
+
+            def tower(a, depth=depth):
+                for _ in range(depth):
+                    a = a * a
+                return a
+
+            graph = tw.computational_graph(tower, a=1.01)
+            doubling.append([depth, graph.sizes["edge"], len(tw.path_gradients(graph, "a")), float(graph.gradient[0])])
+        return [
+            "Multiply the local derivatives along a path, and add up over all paths: that is the chain rule, for any "
+            "graph.",
+            *parts,
+            "But the number of paths can double with every operation, while the backward pass visits each line once:",
+            table(["squared so many times", "lines", "paths from a", "gradient"], doubling),
+            "It does so by adding up at every node before it goes on: it factors common pieces out of a sum of "
+            "products, as `a*b + b*b` is `(a + b)*b`. The same rearrangement of a graph computes probabilities "
+            "instead of gradients (belief propagation), or, with the largest in place of the sum, the likeliest "
+            "explanation (Viterbi).",
+        ]
+
+    question(
+        r"""
+        **Sums over paths.** Switch the drawing to *backward*. Follow every path from the result to b, multiply what
+        stands at the lines, and add up. Is it the gradient? How many paths are there if a number is squared ten times
+        over, and how can the backward pass be so much quicker than walking them?
+        """,
+        _answer,
+    )
+    return
+
+
+@app.cell
+def _(mo):
+    mo.md(r"""
+    ### From a line to a network
+
+    A module folds into one box; click it to open it.
+    """)
+    return
+
+
+@app.cell
+def _(mo, torch):
+    class Barebones(torch.nn.Module):
+        """8 inputs, 16 hidden units, 1 output."""
+
+        def __init__(self):
+            super().__init__()
+            self.W0 = torch.nn.Linear(8, 16)
+            self.tanh = torch.nn.Tanh()
+            self.W1 = torch.nn.Linear(16, 1)
+
+        def forward(self, x):
+            return self.W1(self.tanh(self.W0(x)))
+
+    network_name = mo.ui.dropdown(
+        ["linear regression", "barebones MLP 8-16-1", "the MLP with its loss"],
+        value="linear regression",
+        label="Graph of",
+    )
+    network_name
+    return Barebones, network_name
+
+
+@app.cell
+def _(Barebones, network_name, page, torch, tw):
+    _generator = torch.Generator().manual_seed(0)
+    _x, _y, _w = (torch.randn(*shape, generator=_generator) for shape in ((30, 8), (30, 1), (8, 1)))
+    _b = torch.zeros(1)
+    _net = Barebones()
+
+    def _regression(x, w, b, y):
+        return torch.nn.functional.mse_loss(torch.addmm(b, x, w), y)
+
+    def _fitted(x, y):
+        return torch.nn.functional.mse_loss(_net(x), y)
+
+    _graph = {
+        "linear regression": lambda: tw.computational_graph(_regression, x=_x, w=_w, b=_b, y=_y),
+        "barebones MLP 8-16-1": lambda: tw.computational_graph(_net, _x),
+        "the MLP with its loss": lambda: tw.computational_graph(_fitted, x=_x, y=_y),
+    }[network_name.value]()
+    page(tw.figures.graph(_graph, title=network_name.value))
+    return
+
+
+@app.cell
+def _(mo):
+    large = mo.ui.run_button(label="Draw ResNet-50 (some seconds)")
+    large
+    return (large,)
+
+
+@app.cell
+def _(large, mo, page, pressed, quick, torch, tw):
+    mo.stop(not pressed(large))
+    try:
+        from torchvision import models as _models
+
+        _net = (_models.resnet18 if quick() else _models.resnet50)(weights=None).eval()
+        _graph = tw.computational_graph(_net, torch.randn(1, 3, 64, 64))
+        _shown = page(tw.figures.graph(_graph), 760)
+    except ModuleNotFoundError:
+        _shown = mo.md("This needs torchvision: `pip install torchvision`.")
+    _shown
+    return
+
+
+@app.cell
+def _(mo):
+    mo.md(r"""
+    ### A step of your own
+
+    One may teach PyTorch a new operation: a `forward` that computes it, and a `backward` that says how gradients pass.
+    Here is one that computes $x^3$, told to say when it is called. Nothing compares the two: that `backward` is the
+    derivative of `forward` is its author's word.
+    """)
+    return
+
+
+@app.cell
+def _(mo):
+    factor = mo.ui.slider(1.0, 5.0, 0.5, value=3.0, label="backward multiplies by this times x²", include_input=True)
+    factor
+    return (factor,)
+
+
+@app.cell
+def _(factor, torch):
+    said = []
+
+    class Cube(torch.autograd.Function):
+        """The cube, with a backward that may be wrong."""
+
+        @staticmethod
+        def forward(ctx, x):
+            said.append(f"forward: x = {x.tolist()}")
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        def backward(ctx, gradient):
+            (x,) = ctx.saved_tensors
+            said.append(f"backward: a gradient of {gradient.tolist()} arrives")
+            return gradient * factor.value * x**2
+
+    return Cube, said
+
+
+@app.cell
+def _(Cube, factor, mo, page, said, torch, tw):
+    def _called(x):
+        return Cube.apply(x).sum()
+
+    said.clear()
+    _x = torch.tensor([2.0], dtype=torch.float64, requires_grad=True)
+    _called(_x).backward()
+    _told = "\n".join(f"- {line}" for line in said)
+    _drawn = page(tw.figures.graph(tw.computational_graph(_called, x=_x.detach(), title="Cube.apply(x).sum()")), 480)
+    mo.vstack([mo.md(f"At x = 2, with the factor {factor.value:g}:\n\n{_told}\n- x.grad = {_x.grad.item():g}"), _drawn])
+    return
+
+
+@app.cell
+def _(Cube, factor, question, torch):
+    def _answer():
+        from thalweg.measures.gradient_check import check_gradient
+
+        found = check_gradient(Cube.apply, torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64), raises=False)
+        worst = found.deviations[0]
+        try:
+            check_gradient(Cube.apply, torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64))
+            words = "nothing: the check passes."
+        except ValueError as error:
+            words = f"\n\n```text\n{error}\n```"
+        return [
+            f"`check_gradient` compares {found.num_entries} entries of the Jacobian with central differences of the "
+            f"forward. With the factor {factor.value:g} the largest deviation is {worst.error:.2g} (the backward "
+            f"gives {worst.found:.6g}, differences give {worst.expected:.6g}). It says: {words}",
+            "The graph looks the same whether the backward is right or wrong, and training would go on, only in a "
+            "direction that is not downhill. So a new operation deserves such a test before it is used.",
+        ]
+
+    question(
+        r"""
+        **Whose word?** Move the factor away from 3. Does anything complain? What does the graph show? How would you
+        find out, without calculus, whether a backward belongs to its forward?
         """,
         _answer,
     )

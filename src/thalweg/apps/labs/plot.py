@@ -6,10 +6,10 @@ import json
 from functools import cache
 from typing import Any
 
-import anywidget
+import marimo as mo
 import traitlets
 
-from thalweg.apps.widgets.instrument import release
+from thalweg.apps.widgets.instrument import Ending
 
 _STYLE = ".thalweg-plot { width: 100%; overflow-x: auto; }"
 
@@ -23,6 +23,9 @@ function render({ model, el }) {
     if (!model.get("figure")) return;
     const { data, layout, frames } = JSON.parse(model.get("figure"));
     const wide = layout.width ? layout : { ...layout, autosize: true };
+    const share = box.clientWidth / 1000; // a scene in a narrow window is lower, not cut off
+    const narrow = layout.scene && !layout.width && share < 1;
+    if (narrow) wide.height = Math.round((layout.height ?? 450) * Math.max(share, 0.4));
     const config = { displaylogo: false, responsive: true, ...model.get("config") };
     const first = !box._fullLayout;
     Plotly.react(box, data, wide, config).then(() => {
@@ -51,7 +54,7 @@ def _module() -> str:
     return f"{get_plotlyjs()}\n{_SCRIPT}"
 
 
-class Plot(anywidget.AnyWidget):
+class Plot(Ending):
     """A plotly figure as a widget. `show` draws another one in its place, and a turned scene stays turned.
 
     A cell that shows an empty `Plot()`, and another that calls `show` whenever a control has changed, keep the camera.
@@ -64,7 +67,6 @@ class Plot(anywidget.AnyWidget):
     def __init__(self, figure: Any = None, **config: Any) -> None:
         self._esm = _module()
         super().__init__(figure="" if figure is None else _written(figure), config=config)
-        release(self)
 
     def show(self, figure: Any) -> None:
         """Draw another figure here."""
@@ -95,6 +97,19 @@ def plot(figure: Any, **config: Any) -> Plot:
             f"A {type(figure).__name__} is no plotly figure; draw it with backend='plotly', or let marimo show it."
         )
     return Plot(figure, **config)
+
+
+def page(figure: Any, height: int = 560) -> mo.Html:
+    """Show a figure that is a page of its own, such as `thalweg.figures.graph`, `height` pixels high.
+
+    Examples
+    --------
+    >>> import thalweg as tw
+    >>> drawn = tw.figures.graph(tw.computational_graph(lambda a, b: a * b, a=2.0, b=3.0))
+    >>> "<iframe" in page(drawn).text
+    True
+    """
+    return mo.iframe(figure.to_html(), height=f"{height}px")
 
 
 def _written(figure: Any) -> str:

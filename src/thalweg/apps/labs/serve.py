@@ -140,6 +140,7 @@ def _listen(port: int | None) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port or 0))
+        listening.listen(64)  # who comes before the server is ready waits
     except OSError as error:
         listening.close()
         raise OSError(f"Port {port} of {HOST} is taken ({error.strerror}); choose another --port, or none.") from error

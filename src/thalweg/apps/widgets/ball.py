@@ -96,7 +96,7 @@ class Ball(Instrument, script="ball.js"):
     seed = traitlets.Int(0).tag(sync=True)
     asked = traitlets.Int(0).tag(sync=True)
     path = traitlets.Dict().tag(sync=True)
-    samples = traitlets.List().tag(sync=True)
+    samples: traitlets.List = traitlets.List().tag(sync=True)
 
     def __init__(
         self,
@@ -113,6 +113,9 @@ class Ball(Instrument, script="ball.js"):
     ) -> None:
         self._told: tuple[Any, ...] | None = None
         self._ready = False
+        if "start" not in settings:
+            low, high = np.array(_extent(extent)).T
+            settings["start"] = [float(v) for v in low + np.array([0.8, 0.65]) * (high - low)]
         super().__init__(**settings)
         self.observe(self._settings_changed, list(_SETTINGS))
         self.show(
@@ -167,8 +170,7 @@ class Ball(Instrument, script="ball.js"):
         named = [str(n) for n in (names or getattr(problem, "names", None) or ("θ1", "θ2"))]
         self.scene = _scene(surface, critical, curves or {}, named, formula, clip)
         low, high = np.array(reach).T
-        if not ((low <= self.start) & (self.start <= high)).all() or self.start == [0.0, 0.0]:
-            self.start = [float(v) for v in low + np.array([0.8, 0.65]) * (high - low)]
+        self.start = [float(v) for v in np.clip(self.start, low, high)]
         self._ready, self._told = True, None
         self._roll()
 

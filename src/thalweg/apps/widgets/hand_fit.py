@@ -48,6 +48,8 @@ class HandFit(Instrument, script="hand_fit.js"):
     """
 
     title = "A fit by hand, and by descent"
+    _sink: MetricSink | None = None
+    _loggers: Loggers | None = None
     tasks = traitlets.Dict().tag(sync=True)
     task = traitlets.Unicode().tag(sync=True)
     theta = traitlets.List(traitlets.Float()).tag(sync=True)
@@ -74,8 +76,6 @@ class HandFit(Instrument, script="hand_fit.js"):
         name = next(iter(self._tasks)) if task is None else task
         if name not in self._tasks:
             raise ValueError(f"There is no task {name!r}; there are {', '.join(map(repr, self._tasks))}.")
-        self._sink: MetricSink | None = None
-        self._loggers: Loggers | None = None
         shown = self._tasks[name]
         sampled = {key: one.sampled() for key, one in self._tasks.items()}
         first = {"theta": shown.problem.theta.tolist(), "lr": shown.lr, "steps": shown.steps}

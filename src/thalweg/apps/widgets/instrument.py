@@ -53,7 +53,40 @@ def look() -> dict[str, Any]:
     return shown
 
 
-class Instrument(anywidget.AnyWidget):
+class Ending(anywidget.AnyWidget):
+    """A widget that ends with the cell that showed it: with its loggers, and without its data staying in memory.
+
+    A notebook that runs a cell again closes the channel to the page, and ipywidgets and marimo keep the widget itself
+    in lists of theirs for good.
+    """
+
+    _closing = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _instances.pop(self.model_id, None)
+        comm, end = self.comm, self.comm.close
+
+        def close(*args: Any, **kwargs: Any) -> None:
+            end(*args, **kwargs)
+            if not self._closing:
+                self.close()
+                self._forget()
+
+        comm.close = close
+
+    def close(self) -> None:
+        """Close the widget."""
+        self._closing = True
+        super().close()
+
+    def _forget(self) -> None:
+        self.unobserve_all()
+        for name in own_traits(self):
+            setattr(self, name, self.traits()[name].default(self))
+
+
+class Instrument(Ending):
     """A widget whose module is `static/draw.js` and the class's own script.
 
     Parameters
@@ -75,10 +108,6 @@ class Instrument(anywidget.AnyWidget):
             cls._css = _static("draw.css")
         super().__init_subclass__(**kwargs)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        release(self)
-
     def page_state(self) -> dict[str, Any]:
         """Traits that are different in a page without Python."""
         return {}
@@ -86,14 +115,6 @@ class Instrument(anywidget.AnyWidget):
     def standalone(self, file: str | os.PathLike[str], title: str | None = None) -> Path:
         """Write this instrument, as it stands, as a page that needs neither Python nor a network."""
         return standalone(self, file, title)
-
-
-def release(widget: anywidget.AnyWidget) -> None:
-    """Let a widget end with its last reference: ipywidgets keeps every one in a list until it is closed.
-
-    A cell of a notebook that is run again then closes what it showed before.
-    """
-    _instances.pop(widget.model_id, None)
 
 
 def module(script: str) -> str:
@@ -161,7 +182,7 @@ def standalone(widget: Instrument, file: str | os.PathLike[str], title: str | No
     target = Path(file)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {str(target.parent)!r} to write {target.name!r} in; create it.")
-    own = {name: getattr(widget, name) for name in _own_traits(widget)} | widget.page_state()
+    own = {name: getattr(widget, name) for name in own_traits(widget)} | widget.page_state()
     page = Template(_static("page.html")).substitute(
         title=html.escape(title or widget.title),
         light=widget.look["light"]["paper"],
@@ -174,7 +195,7 @@ def standalone(widget: Instrument, file: str | os.PathLike[str], title: str | No
     return target
 
 
-def _own_traits(widget: Instrument) -> list[str]:
+def own_traits(widget: Instrument) -> list[str]:
     """Synchronised traits, without those that are machinery of the front end."""
     machinery = anywidget.AnyWidget.class_trait_names(sync=True)
     return [name for name in widget.trait_names(sync=True) if name not in machinery and not name.startswith("_")]

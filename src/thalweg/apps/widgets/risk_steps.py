@@ -21,7 +21,7 @@ from thalweg.apps.widgets.instrument import Instrument, module, packed
 from thalweg.apps.widgets.plane import axis, pens, source
 from thalweg.figures.risk import ARROW
 
-_FINEST = 61  # grid points along a side that the page is given
+_FINEST = 61  # grid points along a side of the map of one example
 _FULL = 65535
 
 
@@ -121,20 +121,20 @@ RiskSteps._esm = source("plane.js") + module("risk_steps.js")
 def _maps(risk: xr.Dataset, descent: xr.Dataset, names: tuple[str, str], examples: Any) -> dict[str, Any]:
     """Risks and the bands of their colours; coarser maps where the page would get heavy."""
     prepared = figures.risk(risk, descent=descent, step=int(descent.step[0]), backend="none")
-    every = max(1, -(-max(len(prepared.x.values), len(prepared.y.values)) // _FINEST))
+    counts = [len(axis.values) for axis in (prepared.x, prepared.y)]
+    every = _every(counts)
     bands = prepared.bands
     highest = float(bands.levels[-1])
     dims = risk.attrs["coordinates"]
-    thin = risk.isel({dim: slice(None, None, every) for dim in dims})
-    x, y = (np.asarray(thin[dim].values) for dim in dims)
-    each = thin["pointwise_risk"].transpose("example", *dims).values
+    thin = risk["pointwise_risk"].isel({dim: slice(None, None, every) for dim in dims})
+    each = thin.transpose("example", *dims).values
     panels = [{"title": panel.title.split(" of ")[0], "name": panel.name} for panel in prepared.panels]
     return {
-        "x": {**axis(prepared.x, names[0]), "low": float(x[0]), "high": float(x[-1]), "count": len(x)},
-        "y": {**axis(prepared.y, names[1]), "low": float(y[0]), "high": float(y[-1]), "count": len(y)},
+        "x": axis(prepared.x, names[0]),
+        "y": axis(prepared.y, names[1]),
         "panels": panels,
         "pointwise": _coded(each, highest),
-        **{panel["name"]: _coded(thin[panel["name"]].values, highest) for panel in panels[1:]},
+        **{panel["name"]: _coded(risk[panel["name"]].values, highest) for panel in panels[1:]},
         "levels": [float(v) for v in bands.levels],
         "middle": bands.middle,
         "colors": bands.colors,
@@ -143,6 +143,12 @@ def _maps(risk: xr.Dataset, descent: xr.Dataset, names: tuple[str, str], example
         "examples": {} if examples is None else _told(examples),
         "pens": pens(),
     }
+
+
+def _every(counts: list[int]) -> int:
+    """Every how many grid points the maps of single examples keep, with the first and the last."""
+    least = -(-(max(counts) - 1) // (_FINEST - 1))
+    return next(n for n in range(max(1, least), max(counts)) if all((c - 1) % n == 0 for c in counts))
 
 
 def _coded(values: np.ndarray, highest: float) -> dict[str, Any]:

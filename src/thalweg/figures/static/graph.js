@@ -3,7 +3,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const { header: HEADER, pad: PAD, gap: GAP, row: ROW, labelRow: LABEL_ROW } = data.sizes;
-const SWEEPS = 10, STRAIGHT = 8, LOOSE = 0.01, NS = "http://www.w3.org/2000/svg";
+const SWEEPS = 11, STRAIGHT = 1000, LOOSE = 0.01, ASIDE = 0.05, NS = "http://www.w3.org/2000/svg";
 const byId = (id) => document.getElementById(id);
 const canvas = byId("canvas");
 
@@ -24,6 +24,8 @@ const offset = (view, [kind, key], size, port, leaving, known) => {
   if (kind === "node" && !leaving && port && port.of) return ((port.of[0] + 1) / (port.of[1] + 1) - 0.5) * size[0];
   return 0;
 };
+
+const isLeaf = (view, [kind, key]) => kind === "node" && ["parameter", "buffer", "constant"].includes(view.nodes[key].role);
 
 const pooled = (wanted, weights) => {
   const blocks = [];
@@ -49,18 +51,17 @@ const across = (view, call, size, known) => {
       const [[a, ap], [b, bp]] = [chain[s], chain[s + 1]];
       const shift = offset(view, inside.items[a], size[a], ap, !flip, known) - offset(view, inside.items[b], size[b], bp, flip, known);
       const thin = [a, b].filter((k) => inside.items[k][0] === "bend" || inside.items[k][0] === "label").length;
-      seen.set(`${a},${b},${shift}`, [a, b, shift, [1, 2, STRAIGHT][thin]]);
+      seen.set(`${a},${b},${shift}`, [a, b, shift, isLeaf(view, inside.items[a]) ? ASIDE : [1, 2, STRAIGHT][thin]]);
     }
   }
   for (const [a, b, shift, weight] of seen.values()) { up[b].push([a, shift, weight]); down[a].push([b, -shift, weight]); }
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
-    const last = sweep >= SWEEPS - 2;
-    const joined = last ? (k) => up[k].concat(down[k]) : sweep % 2 === 0 ? (k) => up[k] : (k) => down[k];
-    for (const row of sweep % 2 === 0 ? inside.layers : [...inside.layers].reverse()) {
+    const downwards = sweep % 2 === 0, joined = downwards ? up : down;
+    for (const row of downwards ? inside.layers : [...inside.layers].reverse()) {
       const wanted = [], weights = [], room = [];
       let at = 0;
       row.forEach((k, place) => {
-        const pulls = joined(k), total = LOOSE + pulls.reduce((sum, p) => sum + p[2], 0);
+        const pulls = joined[k], total = LOOSE + pulls.reduce((sum, p) => sum + p[2], 0);
         const aim = (LOOSE * x[k] + pulls.reduce((sum, [o, s, w]) => sum + w * (x[o] + s), 0)) / total;
         if (place) at += (size[row[place - 1]][0] + size[k][0]) / 2 + GAP;
         room.push(at); wanted.push(aim - at); weights.push(total);
@@ -83,7 +84,7 @@ const geometry = (view, call, known) => {
   if (least > width) { shift += (least - width) / 2; width = least; }
   const words = (row) => Boolean(row) && row.some((k) => inside.items[k][0] === "label");
   const tops = [], heights = [];
-  let y = (call >= 0 ? HEADER : 0) + (call >= 0 ? 6 : PAD);
+  let y = call >= 0 ? HEADER : PAD;
   inside.layers.forEach((row, number) => {
     const ports = row.every((k) => inside.items[k][0] === "in" || inside.items[k][0] === "out");
     tops.push(y); heights.push(row.reduce((most, k) => Math.max(most, size[k][1]), 0));
@@ -165,7 +166,7 @@ const box = (item, key, x, y, role) => {
 };
 
 const openBox = (item, key, x, y, w, h) => el("g", { class: "open", transform: `translate(${x} ${y})`, tabindex: 0, "data-key": key, role: "button", "aria-expanded": "true", "aria-label": item.title },
-  el("rect", { width: w, height: h, rx: 9 }), el("rect", { class: "head", width: w, height: HEADER - 6, rx: 9 }),
+  el("rect", { width: w, height: h, rx: 9 }), el("rect", { class: "head", width: w, height: HEADER, rx: 9 }),
   el("text", { class: "title", x: 14, y: 20 }, item.title), el("text", { class: "sign", x: w - 15, y: 20, "aria-hidden": "true" }, "−"));
 
 const draw = () => {
@@ -319,13 +320,13 @@ const press = () => {
   byId("parameters").setAttribute("aria-pressed", String(parameters));
   byId("parameters").hidden = !data.views[pass + "+"];
 };
-const change = () => { chosen = ""; press(); draw(); fit(0.62); };
+const change = () => { chosen = ""; press(); draw(); fit(0.9); };
 for (const b of byId("passes").children) b.addEventListener("click", () => { pass = b.dataset.pass; change(); });
 byId("passes").hidden = !data.views.backward;
 byId("parameters").addEventListener("click", () => { parameters = !parameters; change(); });
 byId("folds").hidden = !view().calls.length;
-byId("open-all").addEventListener("click", () => { view().calls.forEach((_, c) => opened.add(c)); draw(); fit(0.62); });
-byId("close-all").addEventListener("click", () => { opened.clear(); draw(); fit(0.62); });
+byId("open-all").addEventListener("click", () => { view().calls.forEach((_, c) => opened.add(c)); draw(); fit(0.9); });
+byId("close-all").addEventListener("click", () => { opened.clear(); draw(); fit(0.9); });
 byId("smaller").addEventListener("click", () => zoom(0.8));
 byId("larger").addEventListener("click", () => zoom(1.25));
 byId("fit").addEventListener("click", () => fit());
@@ -353,6 +354,6 @@ for (const { leaf, gradient, count, paths } of data.paths) {
 }
 byId("routes").hidden = !data.paths.length;
 
-press(); draw(); fit(0.62);
-window.addEventListener("resize", () => fit(0.62));
+press(); draw(); fit(0.9);
+window.addEventListener("resize", () => fit(0.9));
 })();

@@ -179,7 +179,7 @@ function render({ model, el }) {
       for (const mark of scene.marks) if (mark.sort === "critical") drawCritical(pen, mark, shown, (x, y) => [at.px(x), at.py(y)]);
       if (!run) return;
       disc(pen, at.px(start[0]), at.py(start[1]), 5, shown.casing, shown.ink, 1.6);
-      const [x, y] = place(run, step);
+      const [x, y] = held ? start : place(run, step);
       ballAt(pen, at.px(x), at.py(y), 10, shown);
     });
     axes(pen, at, shown, { x: scene.x.symbol, y: scene.y.symbol });
@@ -300,7 +300,7 @@ function render({ model, el }) {
     const found = nearestSample(model.get("samples"), model.get("optimizer"), rate, start);
     const one = runOf(found.sample.path, found.start);
     path = { ...one, starts: 1 };
-    controls.rate.set(found.sample.learning_rate);
+    controls.rate.set(String(found.sample.learning_rate));
     took = found.sample;
     take(one);
   }
@@ -368,13 +368,14 @@ function render({ model, el }) {
 
   // --- hands ---
 
-  function moveTo(x, y, asksNow = true) {
+  function moveTo(x, y) {
     const inside = (v, axis) => Math.max(axis.low, Math.min(axis.high, v));
     const round = (v, axis) => Number(v.toPrecision(12)) && Math.round((v / (axis.high - axis.low)) * 1e4) * (axis.high - axis.low) / 1e4;
     start = [round(inside(x, scene.x), scene.x) || 0, round(inside(y, scene.y), scene.y) || 0];
     controls.x.set(start[0]);
     controls.y.set(start[1]);
-    if (asksNow) ask();
+    if (held) map.soon(); // the ball stays in the hand while Python makes the steps
+    ask();
   }
 
   function pointed(event) {
@@ -475,10 +476,16 @@ function render({ model, el }) {
     value: model.get("optimizer"),
     change: (name) => { settings({ optimizer: name }); rate(); },
   });
-  controls.rate = dial(stage, settingsRow, {
-    label: "Learning rate", min: 1e-4, max: 2, least: 1e-9, log: true, value: model.get("learning_rate"),
-    input: (value) => settings({ learning_rate: value }),
-  });
+  const rates = [...new Set(model.get("samples").map((s) => s.learning_rate))];
+  controls.rate = sampled()
+    ? choice(stage, settingsRow, {
+        label: "Learning rate", options: rates.map((v) => [String(v), said(v)]), value: String(rates[0]),
+        change: (value) => settings({ learning_rate: Number(value) }),
+      })
+    : dial(stage, settingsRow, {
+        label: "Learning rate", min: 1e-4, max: 2, least: 1e-9, log: true, value: model.get("learning_rate"),
+        input: (value) => settings({ learning_rate: value }),
+      });
   controls.momentum = dial(stage, settingsRow, {
     label: "Momentum", min: 0, max: 0.99, most: 0.9999, step: 0.01, value: model.get("momentum"),
     input: (value) => settings({ momentum: value }),
@@ -545,7 +552,7 @@ function render({ model, el }) {
     entry(run ? run.label : "descent", shown.paths[0]);
     for (const other of kept) entry(`kept: ${other.run.label}`, other.color);
     for (const mark of scene.marks) if (!(mark.open && hasCurves())) entry(mark.label, mark.color, mark.sort === "critical");
-    forget.disabled = kept.length === 0;
+    forget.hidden = kept.length === 0;
     keep.disabled = !run;
   }
 

@@ -16,7 +16,7 @@
 //
 //   const chart = new Chart(stage, parent, { x: [0, 1], y: [0, 1], height: 400, xLabel, yLabel, label, equal })
 //   chart.line("name", xs, ys, { color, width, dash, opacity })        drawn, or moved if there is one of that name
-//   chart.bar("name", x0, y0, x1, y1, look)   chart.dot("name", x, y, { color, radius, hollow, label })
+//   chart.bar("name", x0, y0, x1, y1, look)   chart.dot("name", x, y, { color, radius, hollow })
 //   chart.dots("name", xs, ys, look)          chart.words("name", x, y, "text", { color, anchor, dx, dy })
 //   chart.heat("name", values, rows, columns, [x0, x1], [y0, y1], { low, high, map })        values[row * columns + column], row 0 at y0
 //   chart.range({ x, y })                     chart.remove("name")          chart.press((x, y, event) => ...)
@@ -320,16 +320,14 @@ class Chart {
     return this.line(name, [x0, x1], [y0, y1], look);
   }
 
-  dot(name, x, y, { color = "text", radius = 8, hollow = false, label = "" } = {}) {
+  dot(name, x, y, { color = "text", radius = 8, hollow = false } = {}) {
     const style = { fill: hollow ? "none" : css(color), stroke: hollow ? css(color) : css("paper"), "stroke-width": 2 };
-    const node = this.mark(name, "circle", (made) => {
+    return this.mark(name, "circle", (made) => {
       const [cx, cy] = [this.px(x), this.py(y)];
       const seen = Number.isFinite(cx) && Number.isFinite(cy);
       for (const [key, value] of Object.entries({ cx: seen ? cx : 0, cy: seen ? cy : 0, r: radius })) made.setAttribute(key, value);
       made.style.display = seen ? "" : "none";
     }, style);
-    if (label) node.setAttribute("aria-label", label);
-    return node;
   }
 
   dots(name, xs, ys, { color = "text", radius = 4, opacity = 0.8 } = {}) {

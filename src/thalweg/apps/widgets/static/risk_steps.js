@@ -66,7 +66,7 @@ function render({ model, el }) {
         return (0xff000000 | (mix(16) << 16) | (mix(8) << 8) | mix(0)) >>> 0;
       });
       const [w, h] = [Math.round(at.width * sharp), Math.round(at.height * sharp)];
-      made = picture(values, maps.x.count, maps.y.count, w, h, (v) => shades[bandOf(v)]);
+      made = picture(values, ...values.shape, w, h, (v) => shades[bandOf(v)]);
       outline(made, values, edge);
       pictures.set(whole, made);
     }
@@ -102,10 +102,11 @@ function render({ model, el }) {
 
   /** The risk of the examples of one update; of a batch the mean. */
   function pointwise(chosen) {
-    const size = maps.x.count * maps.y.count;
+    const shape = maps.pointwise.shape.slice(1);
+    const size = shape[0] * shape[1];
     const parts = chosen.map((e) => maps.pointwise.subarray(e * size, (e + 1) * size));
-    if (parts.length === 1) return parts[0];
-    return Float32Array.from({ length: size }, (_, k) => parts.reduce((sum, p) => sum + p[k], 0) / parts.length);
+    const mean = (k) => parts.reduce((sum, p) => sum + p[k], 0) / parts.length;
+    return Object.assign(Float32Array.from({ length: size }, (_, k) => mean(k)), { shape });
   }
 
   /** The number of the band that a risk lies in. */

@@ -85,8 +85,8 @@ function render({ model, el }) {
     main.line("tangent", [low, high], [value + slope * (low - x), value + slope * (high - x)], { color: "tangent", width: 4 });
     main.bar("epsilon", x, value, moved, value, { color: "epsilon", width: 6 });
     main.bar("error", moved, near, moved, true_, { color: "error", width: 6 });
-    main.dot("point", x, value, { color: "point", radius: 10, label: "x" });
-    main.dot("moved", moved, true_, { color: "moved", radius: 10, label: "x + ε" });
+    main.dot("point", x, value, { color: "point", radius: 10 });
+    main.dot("moved", moved, true_, { color: "moved", radius: 10 });
     besides(f, x, value, slope, epsilon, error);
     for (const [name, control] of Object.entries(controls)) control.set(model.get(name));
     list.set(model.get("function"));
