@@ -37,6 +37,7 @@ myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "at
 myst_heading_anchors = 3
 default_role = "py:obj"
 nitpicky = False
+suppress_warnings = ["ref.python"]  # a word in single backticks that is an attribute of several classes
 add_module_names = False
 python_use_unqualified_type_names = True
 

@@ -29,6 +29,7 @@ NAMES = {
     *("average_weights", "components_by_length", "greedy_soup", "motion", "moving_average", "random_walk"),
     *("read_trajectory", "soup"),
     *("compare_initializations", "elbows", "extrapolation", "gradient_features", "gradient_statistics", "initialize"),
+    *("GradientError", "check_gradient", "computational_graph", "graph_of", "path_gradients"),
 }
 
 

@@ -7,9 +7,11 @@ from thalweg import figures, landscapes
 from thalweg.export import read_netcdf, to_netcdf, to_vtk
 from thalweg.measures import (
     Connection,
+    GradientError,
     adam_preconditioner,
     average_weights,
     below,
+    check_gradient,
     compare_initializations,
     components_by_length,
     computational_graph,
@@ -98,6 +100,7 @@ __all__ = [
     "Connection",
     "CurvatureRecorder",
     "FunctionProblem",
+    "GradientError",
     "Line",
     "LinearizedProblem",
     "ModuleProblem",
@@ -111,6 +114,7 @@ __all__ = [
     "adam_preconditioner",
     "average_weights",
     "below",
+    "check_gradient",
     "compare_initializations",
     "components_by_length",
     "computational_graph",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from thalweg.cli import connect, demo, explore, lab, spectrum, study, surface, tangent, trajectory
+from thalweg.cli import connect, demo, explore, graph, lab, spectrum, study, surface, tangent, trajectory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +21,7 @@ for verb in (
     connect.connect,
     trajectory.trajectory,
     tangent.tangent,
+    graph.graph,
     study.show,
     study.export,
     lab.lab,

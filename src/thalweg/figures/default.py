@@ -21,6 +21,7 @@ from thalweg.figures.extrapolation import extrapolation
 from thalweg.figures.fit import fit
 from thalweg.figures.gradient_features import gradient_features
 from thalweg.figures.gradients import gradients
+from thalweg.figures.graph import graph
 from thalweg.figures.initializations import initializations
 from thalweg.figures.kernel import kernel
 from thalweg.figures.lazy import lazy
@@ -52,7 +53,8 @@ def picture(
 
     A surface over one coordinate becomes a profile, over two a surface, with risks their maps; descents become curves
     of the loss, critical points and courses places in their plane, or they are drawn on a surface. A trajectory and the
-    training of a curve become losses over the steps; components have no picture without random walks beside them.
+    training of a curve become losses over the steps; a graph is the same whatever the backend;
+    components have no picture without random walks beside them.
 
     Parameters
     ----------
@@ -85,6 +87,8 @@ def picture(
     'Profile of the loss'
     """
     kind = schema.check(ds).attrs["kind"]
+    if kind == "graph":
+        return graph(ds, theme=theme, title=title)
     look: dict[str, Any] = {"backend": backend, "theme": theme, "title": title}
     if kind == "surface":
         return _surface(ds, path, course, look)

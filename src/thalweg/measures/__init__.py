@@ -16,6 +16,7 @@ from thalweg.measures.elbows import elbows
 from thalweg.measures.extrapolation import extrapolation
 from thalweg.measures.features import principal_features_at
 from thalweg.measures.fit import model_fit
+from thalweg.measures.gradient_check import Deviation, GradientCheck, GradientError, check_gradient
 from thalweg.measures.gradient_features import gradient_features
 from thalweg.measures.gradients import gradient_statistics
 from thalweg.measures.graph import GraphPath, computational_graph, graph_of, path_gradients
@@ -40,6 +41,9 @@ from thalweg.measures.worst_case import WorstCase, worst_case_sharpness
 
 __all__ = [
     "Connection",
+    "Deviation",
+    "GradientCheck",
+    "GradientError",
     "GraphPath",
     "Initialization",
     "Soup",
@@ -47,6 +51,7 @@ __all__ = [
     "adam_preconditioner",
     "average_weights",
     "below",
+    "check_gradient",
     "compare_initializations",
     "components_by_length",
     "computational_graph",

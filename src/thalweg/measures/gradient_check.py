@@ -14,15 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_iter
 
-_STEP = float(np.finfo(np.float64).eps) ** (1 / 3)
-_MOST = 10_000
+from thalweg.measures.differences import Calls, GradientError, differences, jacobians, prepared, row
+
 _KINK = 0.05
-
-
-class GradientError(ValueError):
-    """A backward that does not belong to its forward."""
 
 
 class Deviation(NamedTuple):
@@ -102,7 +97,7 @@ def check_gradient(
 
     Notes
     -----
-    Cost: two calls of the function for each entry of the inputs, one backward for each entry of the outputs. Unlike
+    Cost: two calls of the function for each entry of the inputs, one with its backward for each of the outputs. Unlike
     `torch.autograd.gradcheck`, inputs of `float32` are evaluated in `float64` by themselves, and the message names
     entries.
 
@@ -119,119 +114,41 @@ def check_gradient(
     ...         return 3 * x * gradient
     >>> check_gradient(Square.apply, torch.tensor([1.0, 2.0]))
     Traceback (most recent call last):
-    thalweg.measures.gradient_check.GradientError: The backward is wrong in input 0 (`x`), entry [1]: it gives 6 where
+    thalweg.measures.differences.GradientError: The backward is wrong in input 0 (`x`), entry [1]: it gives 6 where
     central differences give 4 (for the output's entry [1]), 1.5 times as much. 2 of 4 entries of this Jacobian are
     wrong. Inputs of float32 were evaluated in float64.
     """
     given = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    values, places = _prepared(given)
+    values, places = prepared(given)
     names = _names(function, given)
-    calls = _Calls(function, values, places)
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
-        found = [_compared(calls, k, names[k], step or _STEP, rtol, atol) for k in places]
-        deviations = tuple(d for row in found for d in row)
+        calls = Calls(function, values, places)
+        exact = calls.eps == torch.finfo(torch.float64).eps
+        step, rtol = step or calls.eps ** (1 / 3), rtol if exact else max(rtol, 1e-2)
+        backward = jacobians(calls, names)
+        deviations = tuple(d for k in places for d in _compared(calls, k, names[k], backward[k], step, rtol, atol))
         wrong = [d for d in deviations if d.num_wrong]
-        result = GradientCheck(
-            not wrong, deviations, sum(d.size for d in deviations), sum(d.num_kinks for d in deviations)
-        )
-        single = any(isinstance(v, Tensor) and v.is_floating_point() and v.dtype != torch.float64 for v in given)
-        note = f" Inputs of {_dtypes(given)} were evaluated in float64." if single else ""
+        note = _note(given, exact)
         if wrong and raises:
             raise GradientError(_told(max(wrong, key=lambda d: d.error), calls) + note)
-        if not wrong:
-            _weighted(calls, names, seed, rtol, atol, note)
-    return result
+        unlike = None if wrong else _unlike(calls, names, backward, seed, rtol, atol)
+        if unlike and raises:
+            raise GradientError(unlike + note)
+    kinks = sum(d.num_kinks for d in deviations)
+    return GradientCheck(not wrong and unlike is None, deviations, sum(d.size for d in deviations), kinks)
 
 
-class _Calls:
-    """The function at points of `float64`, always with memory of its own and in the layout of the inputs."""
-
-    def __init__(self, function: Callable[..., Any], values: list[Any], places: list[int]) -> None:
-        self.function, self.values, self.places = function, values, places
-        with torch.no_grad():
-            first, again = self.outputs(self._fresh(False)), self.outputs(self._fresh(False))
-        if not first:
-            raise ValueError("The function returned no floating-point tensor; there is nothing to derive.")
-        if any(not torch.isfinite(t).all() for t in first):
-            raise ValueError("The function's values are not finite here; choose inputs where they are.")
-        if any(not torch.equal(a, b) for a, b in zip(first, again, strict=True)):
-            raise ValueError("The function gives other values at each call (dropout?); it has no gradient to check.")
-        entries = sum(t.numel() for t in first) * sum(values[k].numel() for k in places)
-        if entries > _MOST * 100:
-            raise ValueError(
-                f"The Jacobian has {entries:,} entries, more than {_MOST * 100:,}; smaller inputs test the same code."
-            )
-        self.sizes = [t.numel() for t in first]
-        self.shapes = [tuple(t.shape) for t in first]
-        self.first = first
-
-    def _fresh(self, derived: bool) -> list[Any]:
-        return [_same_layout(v).requires_grad_(derived) if k in self.places else v for k, v in enumerate(self.values)]
-
-    def outputs(self, values: list[Any]) -> list[Tensor]:
-        found = [t for t in tree_iter(self.function(*values)) if isinstance(t, Tensor)]
-        return [t for t in found if t.is_floating_point()]
-
-    def moved(self, place: int, entry: tuple[int, ...], by: float) -> list[Tensor]:
-        """Outputs with one entry of one input moved."""
-        values = self._fresh(False)
-        values[place][entry] += by
-        with torch.no_grad():
-            return [t.detach().double().reshape(-1).clone() for t in self.outputs(values)]
-
-    def backward(self, weights: list[Tensor]) -> list[Tensor | None]:
-        """Gradients of the weighted sum of all outputs in each input."""
-        with torch.enable_grad():
-            values = self._fresh(True)
-            outputs = [t for t in self.outputs([*values])]
-            used = [(t, w) for t, w in zip(outputs, weights, strict=True) if t.requires_grad]
-            leaves = [values[k] for k in self.places]
-            if not used:
-                return [None] * len(leaves)
-            try:
-                return list(
-                    torch.autograd.grad(
-                        [t for t, _ in used], leaves, [w.to(t.dtype) for t, w in used], allow_unused=True
-                    )
-                )
-            except RuntimeError as error:
-                raise GradientError(f"The backward fails: {error}") from error
-
-
-def _prepared(given: Sequence[Any]) -> tuple[list[Any], list[int]]:
-    values: list[Any] = []
-    places: list[int] = []
-    for k, value in enumerate(given):
-        if isinstance(value, Tensor) and value.is_complex():
-            raise TypeError(f"Input {k} is complex; give its real and imaginary parts.")
-        if isinstance(value, Tensor) and value.is_floating_point():
-            if not torch.isfinite(value).all():
-                raise ValueError(f"Input {k} holds values that are not finite.")
-            places.append(k)
-            value = value.detach().double()
-        values.append(value)
-    if not any(values[k].numel() for k in places):
-        raise ValueError("There is no floating-point tensor among the inputs; there is nothing to derive in.")
-    return values, places
-
-
-def _same_layout(value: Tensor) -> Tensor:
-    """A copy with the same strides; entries that share memory get their own."""
-    dense = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=value.device)
-    overlapping = any(s == 0 and n > 1 for s, n in zip(value.stride(), value.shape, strict=True))
-    return value.clone(memory_format=torch.contiguous_format) if overlapping else dense.copy_(value)
-
-
-def _compared(calls: _Calls, place: int, name: str, step: float, rtol: float, atol: float) -> list[Deviation]:
-    differences, sides = _differences(calls, place, step)
-    backward = _jacobian(calls, place, name)
-    largest = max((float(d.abs().max()) for d in differences if d.numel()), default=0.0)
+def _compared(
+    calls: Calls, place: int, name: str, backward: list[Tensor], step: float, rtol: float, atol: float
+) -> list[Deviation]:
+    central, (rights, lefts) = differences(calls, place, step)
+    largest = max((float(d.abs().max()) for d in central if d.numel()), default=0.0)
     found = []
-    for k, (expected, given) in enumerate(zip(differences, backward, strict=True)):
-        allowed = atol + rtol * max(largest, 1e-3)
-        right, left = sides[0][k], sides[1][k]
-        bent = (right - left).abs() > _KINK * torch.maximum(right.abs(), left.abs()).clamp_min(1e-3)
-        low, high = torch.minimum(right, left) - 10 * step, torch.maximum(right, left) + 10 * step
+    for k, (expected, given, right, left) in enumerate(zip(central, backward, rights, lefts, strict=True)):
+        size = float(calls.first[k].abs().max()) if calls.first[k].numel() else 0.0
+        allowed = atol + rtol * max(largest, 1e-3) + 10 * calls.eps * size / step
+        bent = (right - left).abs() > _KINK * torch.maximum(right.abs(), left.abs()).clamp_min(1e-2)
+        low, high = torch.minimum(right, left) - allowed, torch.maximum(right, left) + allowed
         kink = bent & (given >= low) & (given <= high)
         error = torch.where(kink, 0.0, (given - expected).abs())
         error = torch.where(torch.isfinite(given), error, math.inf)
@@ -239,44 +156,8 @@ def _compared(calls: _Calls, place: int, name: str, step: float, rtol: float, at
     return found
 
 
-def _differences(calls: _Calls, place: int, step: float) -> tuple[list[Tensor], tuple[list[Tensor], list[Tensor]]]:
-    """Jacobians (output entry, input entry) of central differences, and of both one-sided ones."""
-    value = calls.values[place]
-    made: list[list[list[Tensor]]] = [[[] for _ in calls.sizes] for _ in range(3)]
-    for entry in np.ndindex(*value.shape):
-        h = step * max(1.0, abs(float(value[entry])))
-        up, down = calls.moved(place, entry, h), calls.moved(place, entry, -h)
-        for k, (high, low, here) in enumerate(zip(up, down, calls.first, strict=True)):
-            middle = here.double().reshape(-1)
-            for j, slope in enumerate(((high - low) / (2 * h), (high - middle) / h, (middle - low) / h)):
-                made[j][k].append(slope)
-    columns = [
-        [torch.stack(c, 1) if c else torch.zeros(n, 0) for c, n in zip(m, calls.sizes, strict=True)] for m in made
-    ]
-    return columns[0], (columns[1], columns[2])
-
-
-def _jacobian(calls: _Calls, place: int, name: str) -> list[Tensor]:
-    """The same as the backward gives it, a row for each output entry."""
-    value, found = calls.values[place], []
-    for k, size in enumerate(calls.sizes):
-        rows = []
-        for entry in range(size):
-            weights = [torch.zeros(shape, dtype=torch.float64, device=value.device) for shape in calls.shapes]
-            weights[k].reshape(-1)[entry] = 1.0
-            gradient = calls.backward(weights)[calls.places.index(place)]
-            if gradient is not None and gradient.shape != value.shape:
-                raise GradientError(
-                    f"The backward gives input {place} (`{name}`) a gradient of shape {tuple(gradient.shape)}; the "
-                    f"input has {tuple(value.shape)}."
-                )
-            rows.append(torch.zeros_like(value).reshape(-1) if gradient is None else gradient.double().reshape(-1))
-        found.append(torch.stack(rows) if rows else torch.zeros(0, value.numel()))
-    return found
-
-
 def _worst(
-    calls: _Calls,
+    calls: Calls,
     place: int,
     name: str,
     output: int,
@@ -305,26 +186,34 @@ def _worst(
     )
 
 
-def _weighted(calls: _Calls, names: list[str], seed: int, rtol: float, atol: float, note: str) -> None:
-    """The backward is linear in the gradient it is given: a random one gives the sum of the rows."""
+def _unlike(
+    calls: Calls, names: list[str], backward: dict[int, list[Tensor]], seed: int, rtol: float, atol: float
+) -> str | None:
+    """The backward is linear in the gradient it is given: a random one gives the sum of the rows, or this is said."""
     generator = torch.Generator().manual_seed(seed)
-    weights = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in calls.shapes]
-    weights = [w.to(calls.values[calls.places[0]].device) for w in weights]
-    together = calls.backward(weights)
-    for place, gradient in zip(calls.places, together, strict=True):
-        rows = _jacobian(calls, place, names[place])
-        value = calls.values[place]
-        expected = sum((w.reshape(-1) @ row for w, row in zip(weights, rows, strict=True)), torch.zeros(value.numel()))
-        given = torch.zeros_like(value).reshape(-1) if gradient is None else gradient.double().reshape(-1)
+    device = calls.first[0].device
+    weights = [torch.randn(shape, generator=generator, dtype=torch.float64).to(device) for shape in calls.shapes]
+    for place, gradient in zip(calls.places, calls.backward(weights), strict=True):
+        given = row(gradient, calls.values[place], place, names)
+        rows = zip(weights, backward[place], strict=True)
+        expected = sum((w.reshape(-1) @ jacobian for w, jacobian in rows), torch.zeros_like(given))
         largest = float(expected.abs().max()) if expected.numel() else 0.0
-        if expected.numel() and float((given - expected).abs().max()) > atol + 10 * rtol * max(largest, 1e-3):
-            raise GradientError(
+        if expected.numel() and not float((given - expected).abs().max()) <= atol + 10 * rtol * max(largest, 1e-3):
+            return (
                 f"The backward is wrong in input {place} (`{names[place]}`): it is not linear in the gradient that it "
-                "is given. It has to multiply with all of that gradient, and not with 1 or a part of it." + note
+                "is given. It has to multiply with all of that gradient, and not with 1 or a part of it."
             )
+    return None
 
 
-def _told(worst: Deviation, calls: _Calls) -> str:
+def _note(given: Sequence[Any], exact: bool) -> str:
+    kinds = dict.fromkeys(v.dtype for v in given if isinstance(v, Tensor) and v.is_floating_point())
+    short = [str(kind).removeprefix("torch.") for kind in kinds if kind != torch.float64]
+    note = f" Inputs of {' and '.join(short)} were evaluated in float64." if short else ""
+    return note if exact else note + " The function itself rounds to fewer digits, so that 1% of deviation is allowed."
+
+
+def _told(worst: Deviation, calls: Calls) -> str:
     several = f" of output {worst.output}" if len(calls.sizes) > 1 else ""
     where = f", entry {list(worst.entry)}" if worst.entry else ""
     of = f" (for the output's entry {list(worst.output_entry)}{several})" if worst.output_entry or several else ""
@@ -347,17 +236,10 @@ def _guess(worst: Deviation) -> str:
 def _names(function: Any, given: Sequence[Any]) -> list[str]:
     owner = getattr(function, "__self__", None)
     custom = isinstance(owner, type) and issubclass(owner, torch.autograd.Function)
-    call = owner.forward if custom and isinstance(owner, type) else function
+    call = getattr(owner, "forward", function) if custom else function
     try:
-        words = list(inspect.signature(call).parameters)  # type: ignore[arg-type]
+        words = list(inspect.signature(call).parameters)
     except (TypeError, ValueError):
         words = []
     words = words[1:] if custom and words[:1] == ["ctx"] else words
     return [words[k] if k < len(words) else f"input_{k}" for k in range(len(given))]
-
-
-def _dtypes(given: Sequence[Any]) -> str:
-    kinds = dict.fromkeys(
-        str(v.dtype).removeprefix("torch.") for v in given if isinstance(v, Tensor) and v.is_floating_point()
-    )
-    return " and ".join(k for k in kinds if k != "float64")

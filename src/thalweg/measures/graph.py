@@ -33,21 +33,28 @@ from thalweg.measures.graph_export import NotExportableError, export
 from thalweg.measures.graph_known import known
 from thalweg.measures.graph_run import run
 from thalweg.measures.graph_tape import Tape
+from thalweg.problem import ModuleProblem
 from thalweg.schema import graphs
 
 Engine = Literal["auto", "export", "run"]
+_FEW = 8  # examples of a problem, whose graph is the same for more
 
 
 def computational_graph(
-    function: Callable[..., Any], /, *inputs: Any, engine: Engine = "auto", title: str | None = None, **named: Any
+    function: Callable[..., Any] | ModuleProblem,
+    /,
+    *inputs: Any,
+    engine: Engine = "auto",
+    title: str | None = None,
+    **named: Any,
 ) -> xr.Dataset:
     r"""The graph of a function of named values, or of a module on example inputs.
 
     Parameters
     ----------
     function
-        A function of tensors, which may call modules, or an `nn.Module`. It is called once. A module's own buffers
-        stay as they are.
+        A function of tensors, which may call modules, an `nn.Module`, or a `ModuleProblem`, whose mean loss on a few
+        of its examples is drawn. It is called once. A module's own buffers stay as they are.
     inputs, named
         What to call it with: numbers (become tensors of `float64`), arrays, tensors, or nests of these. A function is
         derived in all of them that hold floating-point numbers; a module only in inputs that require gradients, and in
@@ -88,6 +95,11 @@ def computational_graph(
     """
     if engine not in get_args(Engine):
         raise ValueError(f"Unknown engine {engine!r}; expected one of {', '.join(get_args(Engine))}.")
+    if isinstance(function, ModuleProblem):
+        if inputs or named:
+            raise TypeError("A problem brings its own examples; leave the inputs out.")
+        title = title or f"Loss of {function.model_name}"
+        function, inputs = function.loss_on(_FEW)
     if not callable(function):
         raise TypeError(
             f"The graph of a {type(function).__name__} cannot be drawn; give a function or a module, and its inputs. "

@@ -165,6 +165,25 @@ class ModuleProblem(LossDerivatives, OutputDerivatives):
         return network.head.model, forward
 
     @property
+    def model_name(self) -> str:
+        """The class of the user's model."""
+        return self._model_name
+
+    def loss_on(self, most: int) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
+        """The mean loss as a function of a batch's parts, run by an independent copy, and at most so many examples."""
+        network = self._network.standing_at(self._network.theta)
+        data = self._splits["train"]
+        batch = tree_map(lambda x: suited(x, network.head.model), data.cut(data.first(), most))
+
+        def loss(x: Any, y: Any) -> Tensor:
+            return network.head.losses((x, y)).mean()
+
+        def loss_of_batch(batch: Any) -> Tensor:
+            return network.head.losses(batch).mean()
+
+        return (loss, tuple(batch)) if network.head.step is None else (loss_of_batch, (batch,))
+
+    @property
     def quantities(self) -> list[str]:
         """Names of what `measure` returns, training before test."""
         return [value_name(name, split) for split in self._splits for name in self._names]

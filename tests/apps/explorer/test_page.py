@@ -42,6 +42,11 @@ class Window:
         self.until("!document.querySelector('#panels[aria-busy]') && !document.querySelector('.waiting')")
         self.page.wait_for_timeout(60)
 
+    def open(self, name: str) -> None:
+        self.page.locator(f"[data-result='{name}']").click()
+        self.until(f"!!document.querySelector('[data-result=\"{name}\"][aria-current]')")
+        self.settled()
+
     def text(self, where: str) -> str:
         return " ".join(self.page.locator(where).inner_text().split())
 
@@ -218,11 +223,10 @@ def test_other_kinds_damage_and_growth(own, window, tmp_path):
     assert shown.page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert shown.page.locator("#panels .plot").count() == 1
     shown.page.screenshot(path=tmp_path / "spectrum.png", full_page=True)
-    shown.page.locator("[data-result='surface/steep']").click()
+    shown.open("surface/steep")
     shown.until("!document.querySelector('#notice').hidden")
     assert "damaged" in shown.text("#notice")
-    shown.page.locator("[data-result='path/bowl']").click()
-    shown.settled()
+    shown.open("path/bowl")
     assert shown.page.locator("#notice").is_hidden()
     assert shown.page.locator("#panels .plot").count() == 1
     evil = surface(title="<img src=x onerror=document.title='taken'>")
@@ -230,8 +234,7 @@ def test_other_kinds_damage_and_growth(own, window, tmp_path):
     tw.save(evil, own, "surface/new")
     shown.page.get_by_role("button", name="Reload").click()
     shown.until("!!document.querySelector('[data-result=\"surface/new\"]')")
-    shown.page.locator("[data-result='surface/new']").click()
-    shown.settled()
+    shown.open("surface/new")
     shown.page.locator("summary").click()
     assert "<script>" in shown.text("#provenance")
     assert "taken" not in shown.page.title()

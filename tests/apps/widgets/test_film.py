@@ -54,7 +54,7 @@ def test_keys_typed_numbers_and_the_button_move_it(film, open_page, tmp_path):
     opened = open_page(Film(film).standalone(tmp_path / "film.html"))
     page = opened.page
     place = lambda: int(page.locator(".film").get_attribute("data-place"))  # noqa: E731
-    curve = lambda: page.locator(".film .cartesianlayer").first.inner_html()  # noqa: E731
+    curve = page.locator(".film .cartesianlayer").first.inner_html
     page.wait_for_selector(".film[data-place] .js-line", state="attached")
     last, before = place(), curve()
     page.get_by_role("slider", name="Step").focus()

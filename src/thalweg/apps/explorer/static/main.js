@@ -1,8 +1,9 @@
 // The page: which result is open, and its controls.
 
 import { ask, startPlotly } from "./ask.js";
+import * as put from "./controls.js";
 import { Panel, drawn } from "./panels.js";
-import { about, current, list, make } from "./results.js";
+import { about, current, list } from "./results.js";
 import * as address from "./state.js";
 import { keep, state } from "./state.js";
 import { Surface } from "./surface.js";
@@ -135,7 +136,7 @@ function controls() {
   const view = views().includes(state.view) ? state.view : views()[0];
   const drawn = flat && ["both", "space", "map"].includes(view);
   find("controls").hidden = false;
-  radios(find("views"), "view", views().map((one) => [one, WORDS[one] ?? one]), view, (value) => change({ view: value }));
+  put.radios(find("views"), "view", views().map((one) => [one, WORDS[one] ?? one]), view, (value) => change({ view: value }));
   find("views").hidden = views().length < 2;
   for (const id of ["splits", "drags", "comparing", "offers", "depths"]) find(id).hidden = !drawn;
   find("metric").parentElement.hidden = !drawn;
@@ -145,75 +146,10 @@ function controls() {
     find("log").checked = state.log === "true";
     return;
   }
-  quantities(flat.variables);
-  comparison();
-  offers(flat.offers);
-  depths(flat.depths);
-}
-
-function quantities(variables) {
-  const metrics = [...new Set(variables.map((one) => one.metric))];
-  const chosen = metrics.includes(state.metric) ? state.metric : metrics[0];
-  options(find("metric"), metrics.map((one) => [one, one.replaceAll("_", " ")]), chosen);
-  const splits = variables.filter((one) => one.metric === chosen).map((one) => one.split);
-  const split = splits.includes(state.split ?? "train") ? state.split ?? "train" : splits[0];
-  for (const radio of find("splits").querySelectorAll("input")) {
-    radio.disabled = !splits.includes(radio.value);
-    radio.checked = radio.value === split;
-  }
-  find("splits").hidden = splits.length < 2;
-}
-
-function comparison() {
-  const surfaces = seen.study.groups.find((group) => group.title === "Surfaces")?.results ?? [];
-  options(find("against"), [["", "nothing"], ...surfaces.map((one) => [one.name, one.name])], seen.against?.name ?? "");
-  find("second").hidden = !seen.against;
-  if (!seen.against) return;
-  const { variables } = seen.against.surface;
-  const chosen = variables.find((one) => one.name === state.quantity)?.name ?? variables[0].name;
-  options(find("quantity"), variables.map((one) => [one.name, one.label]), chosen);
-}
-
-function offers(offered) {
-  const field = find("offers");
-  field.hidden = !offered.length;
-  const on = state.on === undefined ? offered.filter((one) => one.on).map((one) => one.id) : state.on.split(",");
-  field.replaceChildren(field.querySelector("legend"), ...offered.map((one) => {
-    const box = make("input", "", { type: "checkbox", value: one.id });
-    box.checked = on.includes(one.id);
-    return labelled(box, one.label);
-  }));
-}
-
-function depths(cuts) {
-  const field = find("depths");
-  field.hidden = !cuts.length;
-  const at = Object.fromEntries((state.at ?? "").split(",").filter(Boolean).map((part) => part.split(":")));
-  field.replaceChildren(field.querySelector("legend"), ...cuts.map(({ name, values }) => {
-    const slide = make("input", "", { type: "range", min: 0, max: values.length - 1, "data-depth": name });
-    slide.value = at[name] ?? values.length >> 1;
-    return labelled(slide, `${name} = ${Number(values[slide.value].toPrecision(4))}`);
-  }));
-}
-
-function labelled(control, text) {
-  const label = make("label");
-  label.append(control, make("span", ` ${text}`));
-  return label;
-}
-
-function radios(field, name, choices, chosen, act) {
-  field.replaceChildren(field.querySelector("legend"), ...choices.map(([value, text]) => {
-    const radio = make("input", "", { type: "radio", name, value });
-    radio.checked = value === chosen;
-    radio.addEventListener("change", () => act(value));
-    return labelled(radio, text);
-  }));
-}
-
-function options(select, choices, chosen) {
-  select.replaceChildren(...choices.map(([value, text]) => new Option(text, value)));
-  select.value = chosen;
+  put.quantities(flat.variables);
+  put.comparison(seen.study, seen.against);
+  put.offers(flat.offers);
+  put.depths(flat.depths);
 }
 
 async function change(what, again = redraw) {

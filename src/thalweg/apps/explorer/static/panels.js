@@ -4,7 +4,7 @@ import { page, plotly } from "./ask.js";
 import { camera } from "./state.js";
 
 const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["toImage", "lasso2d", "select2d"] };
-const WIDE = 1.15; // width over height from which a scene needs no more room
+const WIDE = 1.6; // width over height from which a scene needs no more room
 export const STRIP = 0.5; // height over width of a map that is not set beside its surface
 const SMALL = 700; // pixels of a scene that is too narrow for large words
 const NOTHING = { x: [null], y: [null], z: [null] };
@@ -46,8 +46,7 @@ export class Panel {
     if (this.space) {
       data.push(...trails(this.trail));
       layout.scene.camera = camera() ?? this.away(layout);
-      const size = this.plot.clientWidth < SMALL ? 12 : 14;
-      for (const axis of ["xaxis", "yaxis", "zaxis"]) layout.scene[axis].title.font = { size };
+      this.words(layout.scene);
     } else {
       layout.shapes = [...this.shapes, ...(this.marks ?? [])];
     }
@@ -56,6 +55,11 @@ export class Panel {
     await Plotly.react(this.plot, data, layout, CONFIG);
     if (this.view === "map") await this.fitBar();
     if (fresh) this.heard?.(this.plot);
+  }
+
+  words(scene) {
+    const size = this.plot.clientWidth < SMALL ? 12 : 14;
+    for (const axis of ["xaxis", "yaxis", "zaxis"]) scene[axis].title.font = { size };
   }
 
   // Height over width of a map that keeps its proportions; 1 where it need not.
@@ -121,12 +125,18 @@ export class Panel {
     const now = this.plot.layout;
     if (this.space) {
       layout.scene.camera = structuredClone(this.plot._fullLayout.scene._scene.getCamera());
+      this.words(layout.scene);
       data.push(...trails(this.trail));
     } else {
       for (const key of Object.keys(layout).filter((name) => /^[xy]axis\d*$/.test(name))) {
         if (now[key]?.range) layout[key].range = [...now[key].range];
       }
       layout.shapes = [...this.shapes, ...(this.marks ?? [])];
+      if (this.view === "map") {
+        const { len, x, y } = this.plot.data[0].colorbar;
+        Object.assign(data[0].colorbar, { len, x, y });
+        layout.annotations?.forEach((one, k) => Object.assign(one, { x: now.annotations[k].x, y: now.annotations[k].y }));
+      }
     }
     if (head?.title?.text) {
       layout.title = head.title;

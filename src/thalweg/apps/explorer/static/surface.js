@@ -2,7 +2,8 @@
 
 import { ask, startPlotly } from "./ask.js";
 import * as cutting from "./cut.js";
-import { Grid, coordinate, height, number } from "./grid.js";
+import { asked, column, trail, values } from "./columns.js";
+import { coordinate, number } from "./grid.js";
 import { Panel, STRIP, drawn } from "./panels.js";
 import { make } from "./results.js";
 import { keep, keepCamera, numbers, state, theme } from "./state.js";
@@ -227,29 +228,10 @@ export class Surface {
         const walkers = places.map((one) => cutting.dot(one.x, one.y, places.length > 1 ? 4 : 8, one.color, "#fff"));
         panel.mark([...cutting.shapes(this.line), ...walkers, ...(this.cross ? cutting.cross(...this.cross) : [])]);
       } else if (all && this.columns.length) {
-        panel.follow(this.trail(this.columns[Number(key.split("-")[0])], places));
+        const one = this.columns[Number(key.split("-")[0])];
+        panel.follow(trail(one, one === this.columns[0], this.line, this.cross, places));
       }
     }
-  }
-
-  trail(one, places) {
-    const lift = 0.012 * (one.range[1] - one.range[0]); // of the line; markers stand higher, above the tube of a path
-    const up = (x, y) => height(one.grid.at(x, y), one) + lift;
-    const own = one === this.columns[0];
-    const points = places.map((p) => ({ ...p, z: (own && p.z !== null ? p.z : up(p.x, p.y)) + 3 * lift, size: places.length > 1 ? 5 : 13 }));
-    if (this.cross) points.push({ x: this.cross[0], y: this.cross[1], z: up(...this.cross), color: "#16243a", size: 10 });
-    const line = this.line ? one.grid.along(this.line, 201) : { share: [] };
-    const [x0, y0, x1, y1] = this.line ?? [];
-    const finite = (v) => (Number.isFinite(v) ? v : null);
-    const all = (key) => (points.length ? points.map((p) => p[key] ?? null) : [null]);
-    return {
-      line: {
-        x: line.share.map((t) => x0 + t * (x1 - x0)).concat(null),
-        y: line.share.map((t) => y0 + t * (y1 - y0)).concat(null),
-        z: (line.values ?? []).map((v) => finite(height(v, one) + lift)).concat(null),
-      },
-      points: { x: all("x"), y: all("y"), z: all("z").map(finite), rim: all("color"), size: all("size") },
-    };
   }
 
   // The ends of the line as typed numbers.
@@ -292,37 +274,4 @@ export class Surface {
     for (const panel of this.panels.values()) panel.close();
     this.panels.clear();
   }
-}
-
-// What a column shows: of the first the metric and split that are chosen, of the second the quantity.
-function column(result, k) {
-  const { variables, offers } = result.surface;
-  const metric = variables.some((one) => one.metric === state.metric) ? state.metric : variables[0].metric;
-  const same = variables.filter((one) => one.metric === metric);
-  const wanted = k
-    ? variables.find((one) => one.name === state.quantity)
-    : same.find((one) => one.split === (state.split ?? "train"));
-  const shown = wanted ?? (k ? variables : same)[0];
-  const chosen = !k && state.on !== undefined ? state.on.split(",") : offers.filter((one) => one.on).map((one) => one.id);
-  return {
-    ...shown, name: result.name, variable: shown.name, variables,
-    on: chosen.filter((id) => offers.some((one) => one.id === id)).join(), at: k ? "" : state.at,
-  };
-}
-
-function asked(columns, k) {
-  const own = columns[k];
-  const other = columns[1 - k];
-  const told = { name: own.name, variable: own.variable, log: state.log ?? "auto", on: own.on, at: own.at };
-  return other ? { ...told, like: other.name, like_variable: other.variable, like_at: other.at } : told;
-}
-
-async function values(one) {
-  one.grids = new Map();
-  const same = one.variables.filter((other) => other.metric === one.metric);
-  await Promise.all(same.map(async (other) => {
-    const told = await ask("grid", { name: one.name, variable: other.name, at: one.at });
-    one.grids.set(other.split, new Grid(told));
-  }));
-  one.grid = one.grids.get(one.split);
 }
