@@ -318,9 +318,10 @@ def _(Film, look, mo, plan, plot, pressed, studies, theme, tw, work):
     with mo.status.spinner("Measuring the principal plane ...") as _spinner:
         plane = work.plane(_spinner.update)
     _four = ["loss", "test_loss", "accuracy", "test_accuracy"]
+    _maps = tw.figures.contour(plane["surface"], _four, path=plane["path"], theme=theme())
     mo.vstack(
         [
-            plot(tw.figures.contour(plane["surface"], _four, path=plane["path"], theme=theme())),
+            plot(_maps.update_layout(width=1040)),
             mo.md("The same while it trains:"),
             Film(
                 tw.figures.animate(

@@ -20,7 +20,7 @@ function render({ model, el }) {
   const gap = steps[1] - steps[0];
   const unit = model.get("unit");
   const rail = slider(stage, controls, {
-    label: unit.charAt(0).toUpperCase() + unit.slice(1),
+    label: unit.length > 1 ? unit.charAt(0).toUpperCase() + unit.slice(1) : unit,
     min: steps[0],
     max: steps[last],
     step: gap,
@@ -46,7 +46,7 @@ function render({ model, el }) {
 
   stage.on("place", draw);
   const wide = layout.width ? layout : { ...layout, autosize: true };
-  Plotly.newPlot(box, data, wide, { displaylogo: false, responsive: true })
+  Plotly.newPlot(box, data, wide, { displayModeBar: false, responsive: true })
     .then(() => Plotly.addFrames(box, frames))
     .then(draw);
   return () => { halt(); Plotly.purge(box); stage.close(); };
