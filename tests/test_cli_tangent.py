@@ -124,3 +124,19 @@ def test_results_that_are_there_are_not_replaced_unless_asked(mine):
     run(*few)
     assert "--overwrite" in run(*few, code=2)
     run(*few, "--overwrite")
+
+
+def test_of_a_run_the_last_step_is_there_and_no_other_result_is_taken_for_one(mine):
+    problem = mine["make_problem"]()
+    start = problem.theta[None]
+    run_of_it = tw.descend(problem, start, lambda w: torch.optim.SGD(w, lr=0.1), steps=3).isel(step=[0, 1, 2, 3])
+    tw.store.save(run_of_it, "study.zarr", "mine")
+    few = ["mine.py:make_problem", "--kernel", "0", "--no-gradients", "--run"]
+    run(*few, "mine", "--every", "2")
+    assert tw.load("study.zarr", "tangent_path/here").step.values.tolist() == [0, 2, 3]
+    assert "expected a trajectory" in run(*few, "tangent/here", "--name", "other", code=2)
+    other = tw.ModuleProblem(torch.nn.Linear(3, 2), mine["data"](1), loss=torch.nn.functional.cross_entropy)
+    foreign = tw.descend(other, other.theta[None], lambda w: torch.optim.SGD(w, lr=0.1), steps=3)
+    tw.store.save(foreign, "study.zarr", "foreign")
+    assert "8 weights" in run(*few, "foreign", "--name", "other", code=2)
+    assert not [name for name in tw.store.results("study.zarr") if name.endswith("/other")]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -194,3 +195,18 @@ def test_what_cannot_be_drawn_is_refused():
         figures.tangent({})
     with pytest.raises(ValueError, match="draw at least one"):
         figures.tangent(NET, values=0)
+
+
+@pytest.mark.parametrize("backend", ["plotly", "matplotlib"])
+def test_a_dead_network_of_rank_zero_is_drawn(backend):
+    import thalweg as tw
+
+    model = torch.nn.Sequential(torch.nn.Linear(1, 3, bias=False), torch.nn.ReLU(), torch.nn.Linear(3, 1, bias=False))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    x = torch.linspace(-1, 1, 9)[:, None]
+    problem = tw.ModuleProblem(model, (x, x), loss=torch.nn.functional.mse_loss)
+    dead = tw.linearize(problem)
+    assert dead.attrs["rank"] == 0
+    tw.figures.tangent(dead, backend=backend)

@@ -53,7 +53,8 @@ def report(study: str | Path, file: str | Path | None = None, *, title: str | No
     if not any(ds.attrs["kind"] in _DRAWN for ds in results.values()):
         raise ValueError(f"{study} holds nothing to draw (its results: {', '.join(names) or 'none'}).")
     parts = [*sections.sections(results), *(sections.lost(name, error) for name, error in lost.items())]
-    title = title or str(next(iter(surfaces.values()), next(iter(results.values()))).attrs.get("title", study.stem))
+    first = next(iter(surfaces.values()), None) if len(results) > 1 else next(iter(results.values()))
+    title = title or str((first.attrs if first is not None else {}).get("title", f"The study {study.name}"))
     page = PAGE.substitute(
         title=html.escape(title),
         date=datetime.now().strftime("%d %B %Y"),

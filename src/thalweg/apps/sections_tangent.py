@@ -75,7 +75,8 @@ def section(name: str, results: Results) -> Made:
     if kind == "tangent":
         group = together(name, results)
         states = {_title(key): results[key] for key in group}
-        return "The tangent of the network", words_tangent.tangents(states), [_drawn(states)]
+        folder = name.removeprefix(_START).rpartition("/")[0]
+        return f"The tangent of the network{folder and f': {folder}'}", words_tangent.tangents(states), [_drawn(states)]
     if kind in _TOLD:
         heading, told = _TOLD[kind]
         return heading, told(ds), [figures.picture(ds)]

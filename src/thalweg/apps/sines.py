@@ -14,7 +14,7 @@ from torch import nn
 
 from thalweg.apps.place import new_study
 from thalweg.apps.report import report
-from thalweg.apps.tangent import tangent
+from thalweg.apps.tangent import save_all, tangent
 from thalweg.landscapes.sines import SinesData, mlp, sines_data
 from thalweg.measures import (
     compare_initializations,
@@ -106,7 +106,8 @@ def _before_and_after(
     for state, theta in zip(("before", "after"), run["theta"][0, [0, -1]].values, strict=True):
         if np.isfinite(theta).all():
             about = {"title": f"{title}, {state} training", "order": order}
-            tangent(problem, study, f"{name}-{state}", theta=theta, about=about, seed=seed, **settings)
+            found = tangent(problem, theta=theta, about=about, seed=seed, **settings)
+            save_all(found, study, f"{name}-{state}")
     losses = run["loss"][0].values
     said = f"{losses[-1]:.3g}" if np.isfinite(losses[-1]) else "the training diverged"
     say(f"  {title}: training loss {losses[0]:.3g}; after {int(run.step[-1])} steps {said}")
@@ -143,7 +144,8 @@ def _beyond(model: nn.Module, study: Path, name: str, seed: int, say: Callable[[
     found = extrapolation(end, data.test.x, data.test.y, _NARROW)
     save(found, study, f"extrapolation/{name}")
     about = {"title": f"Trained on inputs from {_NARROW[0]:g} to {_NARROW[1]:g}: {name}", "order": 9}
-    tangent(end, study, f"beyond/{name}", inputs="test", kernel_examples=0, gradients=False, about=about, seed=seed)
+    seen = tangent(end, inputs="test", kernel_examples=0, gradients=False, about=about, seed=seed)
+    save_all(seen, study, f"beyond/{name}")
     inside, outside = found["mean_square_error"].values
     low, high = _NARROW
     say(f"  {name}, trained on inputs from {low:g} to {high:g}: squared error {inside:.3g} there, {outside:.3g} beyond")

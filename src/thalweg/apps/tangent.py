@@ -19,8 +19,6 @@ _MOST_ROWS = 300  # of the kernel's picture
 
 def tangent(
     problem: ModuleProblem,
-    study: str | Path,
-    name: str = "here",
     *,
     inputs: Literal["train", "test"] = "train",
     outputs: Which = "all",
@@ -31,16 +29,13 @@ def tangent(
     theta: Any = None,
     about: Mapping[str, Any] | None = None,
     seed: int = 0,
-    overwrite: bool = False,
 ) -> dict[str, xr.Dataset]:
-    """Linearise a network where it stands and write `tangent/NAME`, `kernel/NAME` and `gradients/NAME`.
+    """Linearise a network where it stands: its tangent, kernel and gradients.
 
     Parameters
     ----------
     problem
         The network with its data.
-    study, name
-        Where to.
     inputs
         `"train"` or `"test"` data.
     outputs, k, method, theta, seed
@@ -52,8 +47,6 @@ def tangent(
         Norms by layer and by example, noise scale and cosines too, of the training data.
     about
         Further attrs of each result: a `title`, its `order` in a report.
-    overwrite
-        Replace results of that name.
 
     Returns
     -------
@@ -64,21 +57,21 @@ def tangent(
     if kernel_examples and outputs != "loss":
         first, targets = next(iter(problem.outputs(inputs, outputs).examples.pieces(kernel_examples)))
         asked: dict[str, Any] = {"outputs": outputs, "part": "trace", "targets": targets, "theta": theta}
-        found["kernel"] = empirical_ntk(problem, first, **asked)
+        title = f"Tangent kernel of {problem.provenance()['model']}"
+        found["kernel"] = empirical_ntk(problem, first, **asked).assign_attrs(title=title)
     if gradients:
         found["gradients"] = gradient_statistics(problem, theta, seed=seed)
-    for kind, dataset in found.items():
-        dataset.attrs.update(about or {})
-        save(dataset, study, f"{kind}/{name}", overwrite=overwrite)
-    return found
+    return {kind: dataset.assign_attrs(about or {}) for kind, dataset in found.items()}
 
 
-def along(
-    problem: ModuleProblem, trajectory: xr.Dataset, study: str | Path, name: str, every: int, overwrite: bool = False
-) -> dict[str, xr.Dataset]:
+def along(problem: ModuleProblem, trajectory: xr.Dataset, every: int) -> dict[str, xr.Dataset]:
     """How the tangent changes along a recorded run, and how far the run leaves the first: `tangent_path`, `lazy`."""
-    some = trajectory.isel(step=slice(None, None, every))
-    found = {"tangent_path": track_tangent(problem, some), "lazy": laziness(problem, some)}
+    last = trajectory.sizes["step"] - 1
+    some = trajectory.isel(step=sorted({*range(0, last, every), last}))
+    return {"tangent_path": track_tangent(problem, some), "lazy": laziness(problem, some)}
+
+
+def save_all(found: Mapping[str, xr.Dataset], study: str | Path, name: str, *, overwrite: bool = False) -> None:
+    """Write results as `KIND/NAME`, once all of them are there."""
     for kind, dataset in found.items():
         save(dataset, study, f"{kind}/{name}", overwrite=overwrite)
-    return found

@@ -31,7 +31,8 @@ def tangent(ds: xr.Dataset, name: str = "") -> str:
     rows, weights = ds.sizes["row"], int(ds.attrs.get("num_weights", 0))
     shape = f"{rows:,} rows" + (f" and {weights:,} weights" if weights else "")
     known = "the numerical rank is" if ds.attrs.get("rank_known", 1) else "the numerical rank is at least"
-    first = f"{start}the Jacobian has {shape}; {known} {rank:,}" + _limit(rank, rows, weights)
+    share = f" (values below {ds.attrs['rtol']:.0e} of the largest count as zero)" if "rtol" in ds.attrs else ""
+    first = f"{start}the Jacobian has {shape}; {known} {rank:,}{_limit(rank, rows, weights)}{share}"
     first = first if name else first[:1].upper() + first[1:]
     return ". ".join(part for part in (first, *_shares(ds, sizes), _certificate(ds, sizes)) if part) + "."
 

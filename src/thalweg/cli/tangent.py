@@ -83,11 +83,12 @@ def tangent(
     with explained():
         use_threads(threads)
         from thalweg.apps import sections_tangent
-        from thalweg.apps.tangent import along, tangent
+        from thalweg.apps.tangent import along, save_all, tangent
         from thalweg.apps.target import make_problem
         from thalweg.measures import compare_initializations
+        from thalweg.measures.recorded import recorded
         from thalweg.measures.schemes import scheme as known
-        from thalweg.store import load, save
+        from thalweg.store import load
 
         which = _output(outputs)
         for name_of_scheme in scheme or ():
@@ -97,15 +98,16 @@ def tangent(
         wanted |= {"initializations": bool(scheme), "tangent_path": run is not None, "lazy": run is not None}
         names = [f"{kind}/{name}" for kind, asked in wanted.items() if asked]
         free(store, names, overwrite)
-        recorded = None if run is None else load(store, run)
+        trajectory = None if run is None else load(store, run)
+        if trajectory is not None:
+            recorded(trajectory, problem)
         settings: dict[str, Any] = {"inputs": inputs.value, "outputs": which, "k": k, "method": method.value}
-        settings |= {"kernel_examples": kernel, "gradients": gradients, "seed": seed, "overwrite": overwrite}
-        found = tangent(problem, store, name, **settings)
+        found = tangent(problem, kernel_examples=kernel, gradients=gradients, seed=seed, **settings)
         if scheme:
             found["initializations"] = compare_initializations(problem, scheme, seed=seed, steps=steps)
-            save(found["initializations"], store, f"initializations/{name}", overwrite=overwrite)
-        if recorded is not None:
-            found |= along(problem, recorded, store, name, every, overwrite)
+        if trajectory is not None:
+            found |= along(problem, trajectory, every)
+        save_all(found, store, name, overwrite=overwrite)
         for dataset in found.values():
             for paragraph in sections_tangent.told(dataset):
                 out.print(escape(markup.unescape(paragraph)))

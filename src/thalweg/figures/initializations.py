@@ -207,7 +207,7 @@ def _spectra(ds: xr.Dataset, names: list[str]) -> tuple[list[Cell], int]:
     for k, name in enumerate(names):
         left, bottom = k % columns == 0, k + columns >= len(names)
         y = rulers.log("Singular value" if left else "", low / 3, 3 * high)
-        counting = rulers.counting("Rank" if bottom else "", ds.sizes["value"])
+        counting = rulers.counting("Index" if bottom else "", ds.sizes["value"])
         x = _fewer(counting, (20, 10, 7)[columns - 1])
         looks: tuple[dict[str, Any], ...] = (
             {"color": "light", "line": 0.8, "dashed": True, "symbol": "circle", "hollow": True},

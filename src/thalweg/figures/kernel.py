@@ -253,7 +253,8 @@ def _facts(ds: xr.Dataset, down: np.ndarray, across: np.ndarray) -> str:
     if shown != sizes:
         told = [f"{n:,} of {total:,}" if n < total else f"{n:,}" for n, total in zip(shown, sizes, strict=True)]
         said = f"{told[0]} rows and {told[1]} columns, evenly spaced, by {by}"
-    return curvature.text([said, "Traced over the outputs" if ds.attrs.get("part") == "trace" else ""])
+    traced = ds.attrs.get("part") == "trace" and bool((ds["output"].values < 0).any())
+    return curvature.text([said, "Traced over the outputs" if traced else ""])
 
 
 def _notes(whole: np.ndarray, cells: list[Cell]) -> tuple[str, ...]:

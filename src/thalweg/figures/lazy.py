@@ -16,7 +16,7 @@ from thalweg.figures.steps import number
 from thalweg.figures.theme import Theme
 
 _CEILING = 1e4  # losses are drawn up to so many times the first
-_DECADES = 6.0  # of errors and distances at most
+_DECADES = 12.0  # of errors and distances at most
 _APART = "outputs of the two trained models, apart"
 _BLOWN = 1e3  # times the median: from there on an axis is logarithmic
 _MARKED = 12  # steps up to which every one has a mark
@@ -98,6 +98,7 @@ def prepare_lazy(ds: xr.Dataset, *, title: str | None = None) -> Board:
         rows=(2.4, 2.0, 2.2),
         title=curvature.title(ds, title, "Departure from the tangent"),
         subtitle=_facts(ds),
+        notes=_notes(ds),
     )
 
 
@@ -210,6 +211,16 @@ def _sound(ds: xr.Dataset) -> np.ndarray:
     return np.asarray(np.arange(loss.size) < (int(np.argmax(bad)) if bad.any() else loss.size))
 
 
+def _notes(ds: xr.Dataset) -> tuple[str, ...]:
+    """What lies beyond the axis of the losses."""
+    first, largest = float(ds["loss"][0]), float(ds["loss"].where(np.isfinite(ds["loss"])).max())
+    if not (first > 0 and largest > _CEILING * first):
+        return ()
+    return (
+        f"Losses above {number(_CEILING * first)} are drawn at the top of their axis; the largest is {number(largest)}",
+    )
+
+
 def _facts(ds: xr.Dataset) -> str:
     at, ok, said = diverged(ds), np.flatnonzero(_sound(ds)), []
     if ok.size > 1:
@@ -225,4 +236,7 @@ def _facts(ds: xr.Dataset) -> str:
 def _relative(last: xr.Dataset, name: str, of: str) -> str:
     """`10% of their change`, or the number itself where the share is not known."""
     known = "relative_" + name in last
-    return f"{float(last['relative_' + name]):.0%} of {of}" if known else number(float(last[name]))
+    if not known:
+        return number(float(last[name]))
+    share = float(last["relative_" + name])
+    return f"{share:.0%} of {of}" if share < 10 else f"{number(share)} times {of}"

@@ -89,7 +89,7 @@ def features(ds: xr.Dataset, placed: Rows, by: By, across: Ruler, heading: str) 
 def _axis(label: str, values: np.ndarray) -> Ruler:
     """An axis on which the rounding of a constant is not seen."""
     size = float(np.abs(values).max(initial=0.0))
-    if np.ptp(values) > _LEAST * size:
+    if values.size and np.ptp(values) > _LEAST * size:
         return rulers.linear(label, values, 0.06)
     middle = float(values.mean()) if values.size else 0.0
     return rulers.linear(label, middle + np.array([-0.1, 0.1]) * (size or 10.0), 0.0)

@@ -75,7 +75,8 @@ def _written(figure: Any) -> str:
     layout = content["layout"]
     for name in ("sliders", "updatemenus"):
         layout.pop(name, None)
-    layout["margin"]["b"] -= _CONTROLS
+    if "b" in layout.get("margin", {}):
+        layout["margin"]["b"] -= _CONTROLS
     if layout.get("height"):
         layout["height"] -= _CONTROLS
     layout.setdefault("uirevision", "kept")
