@@ -75,9 +75,8 @@ def _written(figure: Any) -> str:
     layout = content["layout"]
     for name in ("sliders", "updatemenus"):
         layout.pop(name, None)
-    if "b" in layout.get("margin", {}):
-        layout["margin"]["b"] -= _CONTROLS
-    if layout.get("height"):
-        layout["height"] -= _CONTROLS
+    for place, name in ((layout.get("margin", {}), "b"), (layout, "height")):
+        if name in place:
+            place[name] = max(0, place[name] - _CONTROLS)
     layout.setdefault("uirevision", "kept")
     return json.dumps(content)
