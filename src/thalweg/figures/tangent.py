@@ -172,7 +172,7 @@ def _notes(placed: dict[str, Rows], known: dict[str, xr.Dataset]) -> list[str]:
     some = first.kept.size < first.total
     notes = [f"{first.kept.size:,} of {first.total:,} rows are drawn, evenly spaced"] * some
     for name, ds in known.items():
-        exact = float(ds["residual"].max()) if ds.sizes["value"] else 0.0
-        if exact > 0.01 * float(ds["singular_value"].max()):
+        exact = float(ds["residual"].values.max(initial=0.0))
+        if exact > 0.01 * float(ds["singular_value"].values.max(initial=0.0)):
             notes.append(f"{name + ': s' if name else 'S'}ingular values have residuals up to {number(exact, 2)}")
     return notes
