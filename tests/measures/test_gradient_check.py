@@ -1,7 +1,5 @@
 """`check_gradient` finds wrong backwards, says where, and leaves right ones alone."""
 
-import re
-
 import pytest
 import torch
 from torch import nn
@@ -50,7 +48,7 @@ X = torch.tensor([0.5, -1.0, 2.0])
 WRONG = {
     "sign": (custom(torch.sin, lambda x, g: -x.cos() * g), "the wrong sign"),
     "factor": (custom(lambda x: x**2, lambda x, g: x * g), "0.5 times as much"),
-    "one entry": (custom(lambda x: x * 3, lambda x, g: spoiled(3 * g, 1)), r"entry \[1\]: it gives .5 where"),
+    "one entry": (custom(lambda x: x * 3, lambda x, g: spoiled(3 * g, (1,))), r"\(`input_0`\), entry \[1\]: it gives 3.5 where"),
     "zero": (custom(torch.exp, lambda x, g: torch.zeros_like(g)), "as if the output did not depend on it"),
     "ignores the gradient": (custom(lambda x: x * 2, lambda x, g: torch.full_like(x, 2.0)), "it gives 2"),
     "not linear": (custom(lambda x: x * 2, lambda x, g: 2 * g.sign()), "not linear in the gradient"),
@@ -141,6 +139,17 @@ def test_kinks_are_counted_and_wrong_slopes_at_them_are_not():
     assert tw.check_gradient(custom(torch.relu, lambda x, g: g * torch.where(x == 0, 0.3, (x > 0).double())), x).right
 
 
+@pytest.mark.parametrize("x", [1e-7, 3e-6, -3e-6])
+def test_next_to_a_kink_the_slope_on_this_side_is_right(x):
+    assert tw.check_gradient(torch.relu, torch.tensor([x])).right
+
+
+@pytest.mark.parametrize("x", [0.0, 1e-5, 1.0])
+def test_strong_curvature_is_no_kink(x):
+    told = tw.check_gradient(lambda x: 1e4 * x**2, torch.tensor([x], dtype=torch.float64))
+    assert told.right and told.num_kinks == 0
+
+
 def test_inputs_without_influence_may_have_no_gradient():
     assert tw.check_gradient(custom(lambda x, y: x * 2, lambda x, y, g: (2 * g, None)), (X, X)).right
     with pytest.raises(GradientError, match="input 1"):
@@ -205,4 +214,3 @@ def test_agrees_with_gradcheck_of_pytorch():
     function = custom(lambda x: x.sin() * x, lambda x, g: (x.cos() * x + x.sin()) * g)
     x = X.double().requires_grad_()
     assert torch.autograd.gradcheck(function, (x,)) and tw.check_gradient(function, x).right
-    assert re.search("Mine|x|input", str(tw.check_gradient(function, x).deviations[0].input))
