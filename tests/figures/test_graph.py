@@ -113,7 +113,10 @@ def test_svg_is_valid_and_has_every_box_once(drawn, name, theme):
 
 
 def test_backward_of_numbers_says_the_chain_rule(drawn):
-    said = [text.text for text in ET.fromstring(figures.graph(drawn["expression"], view="backward").to_svg()).iter(f"{SVG}text")]
+    said = [
+        text.text
+        for text in ET.fromstring(figures.graph(drawn["expression"], view="backward").to_svg()).iter(f"{SVG}text")
+    ]
     for words in ("gradient 4", "gradient 9", "4 × 1 = 4", "5 × 1 = 5", "1 × 4 = 4", "1 × 5 = 5"):
         assert words in said
     forward = [text.text for text in ET.fromstring(figures.graph(drawn["expression"]).to_svg()).iter(f"{SVG}text")]
@@ -164,7 +167,9 @@ def test_modules_fold_and_open(drawn):
 
 def test_large_graphs_start_folded_and_small_ones_open(drawn):
     assert len(figures.graph(drawn["mlp"]).opened) == 3
-    deep = tw.computational_graph(nn.Sequential(*(nn.Sequential(nn.Tanh(), nn.Tanh()) for _ in range(25))), torch.ones(2))
+    deep = tw.computational_graph(
+        nn.Sequential(*(nn.Sequential(nn.Tanh(), nn.Tanh()) for _ in range(25))), torch.ones(2)
+    )
     figure = figures.graph(deep)
     assert not figure.opened and figure.view == "forward"
     assert len(ET.fromstring(figure.to_svg()).findall(f".//{SVG}g[@class='call']")) == 25

@@ -48,7 +48,10 @@ X = torch.tensor([0.5, -1.0, 2.0])
 WRONG = {
     "sign": (custom(torch.sin, lambda x, g: -x.cos() * g), "the wrong sign"),
     "factor": (custom(lambda x: x**2, lambda x, g: x * g), "0.5 times as much"),
-    "one entry": (custom(lambda x: x * 3, lambda x, g: spoiled(3 * g, (1,))), r"\(`input_0`\), entry \[1\]: it gives 3.5 where"),
+    "one entry": (
+        custom(lambda x: x * 3, lambda x, g: spoiled(3 * g, (1,))),
+        r"\(`input_0`\), entry \[1\]: it gives 3.5 where",
+    ),
     "zero": (custom(torch.exp, lambda x, g: torch.zeros_like(g)), "as if the output did not depend on it"),
     "ignores the gradient": (custom(lambda x: x * 2, lambda x, g: torch.full_like(x, 2.0)), "it gives 2"),
     "not linear": (custom(lambda x: x * 2, lambda x, g: 2 * g.sign()), "not linear in the gradient"),

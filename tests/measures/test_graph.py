@@ -129,7 +129,9 @@ def test_sums_over_paths_are_the_gradient(function, a, b, c):
 
 @given(expressions(), numbers, numbers, numbers)
 def test_what_autograd_remembers_has_the_same_gradients(function, a, b, c):
-    leaves = {k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in zip("abc", (a, b, c), strict=True)}
+    leaves = {
+        k: torch.tensor(v, dtype=torch.float64, requires_grad=True) for k, v in zip("abc", (a, b, c), strict=True)
+    }
     result = function(**leaves)
     used = {id(n.variable) for n in _all_nodes(result.grad_fn) if hasattr(n, "variable")}
     leaves = {k: v for k, v in leaves.items() if id(v) in used}
@@ -190,7 +192,11 @@ def test_the_mlp_has_its_operations_parameters_and_shapes():
     assert ds.attrs["num_parameters"] == sum(p.numel() for p in model.parameters()) == 161
     by_name = dict(zip(ds.node.values, ds.parameters.values.tolist(), strict=True))
     assert [by_name[n] for n in ("linear", "tanh", "linear_1")] == [144, 0, 17]
-    assert [json.loads(s) for s in ds["shape"].sel(node=["linear", "tanh", "linear_1"]).values] == [[5, 16], [5, 16], [5, 1]]
+    assert [json.loads(s) for s in ds["shape"].sel(node=["linear", "tanh", "linear_1"]).values] == [
+        [5, 16],
+        [5, 16],
+        [5, 1],
+    ]
     assert ds.path.values.tolist() == ["0", "1", "2"] and ds.type.values.tolist() == ["Linear", "Tanh", "Linear"]
     assert ds.module_parameters.values.tolist() == [144, 0, 17]
 
@@ -270,9 +276,7 @@ def test_both_engines_agree(make):
     model, x = make()
     x.requires_grad_()
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    one, other = (
-        tw.computational_graph(Summed(model), x, engine=engine) for engine in ("export", "run")
-    )
+    one, other = (tw.computational_graph(Summed(model), x, engine=engine) for engine in ("export", "run"))
     assert one.attrs["engine"] == "export" and other.attrs["engine"] == "run"
     assert Counter(one.backward_operation.values.tolist()) == Counter(other.backward_operation.values.tolist())
     assert one.sizes["backward_edge"] == other.sizes["backward_edge"]

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from thalweg import schema
-from thalweg.apps import words, words_curvature, words_descent, words_training, words_valley
+from thalweg.apps import words, words_curvature, words_descent, words_graph, words_training, words_valley
 from thalweg.apps.explorer.shelf import Entry
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -127,6 +127,7 @@ _TELL: dict[str, Callable[[xr.Dataset], list[str] | str]] = {
     "spectral_density": words_curvature.density,
     "spectrum_path": words_curvature.spectrum_path,
     "estimate": words_curvature.estimate,
+    "graph": words_graph.graph,
 }
 
 
