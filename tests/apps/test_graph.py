@@ -49,7 +49,8 @@ def test_the_report_shows_graphs_and_says_where_one_is_too_large(study, tmp_path
 def test_the_explorer_shows_both_passes(study, theme):
     client = TestClient(application(study), base_url="http://127.0.0.1")
     told = client.get("/api/result", params={"name": "graph/mlp"}).json()
-    assert told["heading"] == "Sequential" and told["pictures"] == ["picture", "backward"]
+    assert told["heading"] == "Sequential"
+    assert told["pictures"] == ["picture", "backward"]
     assert "161 parameters" in told["sentences"][0]
     for view, words in (("picture", "tanh"), ("backward", "TanhBackward0")):
         asked = {"name": "graph/mlp", "view": view, "theme": theme}
@@ -63,4 +64,5 @@ def test_the_explorer_shows_both_passes(study, theme):
 def test_the_explorer_says_where_a_graph_is_too_large(study):
     client = TestClient(application(study), base_url="http://127.0.0.1")
     reply = client.get("/api/picture", params={"name": "graph/long", "view": "picture"})
-    assert reply.status_code == 422 and "too many operations" in reply.json()["error"]
+    assert reply.status_code == 422
+    assert "too many operations" in reply.json()["error"]

@@ -17,7 +17,8 @@ def boxes(page):
     return page.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll('#canvas [data-key]')].map(g => {
              const r = g.querySelector('rect:not(.behind)').getBoundingClientRect();
-             return [g.dataset.key, [g.getAttribute('aria-expanded'), Math.round(r.x), Math.round(r.y), Math.round(r.width)]]}))"""
+             const [x, y, w] = [r.x, r.y, r.width].map(Math.round);
+             return [g.dataset.key, [g.getAttribute('aria-expanded'), x, y, w]]}))"""
     )
 
 
@@ -35,7 +36,9 @@ def test_a_click_opens_a_module_and_another_closes_it(shown, tmp_path):
     assert [v[0] for k, v in folded.items() if k.startswith("c")] == ["false", "false"]
     page.locator("[data-key=c0] > .name").click()
     opened = boxes(page)
-    assert opened["c0"][0] == "true" and opened["c0"][3] > folded["c0"][3] and len(opened) == len(folded) + 2
+    assert opened["c0"][0] == "true"
+    assert opened["c0"][3] > folded["c0"][3]
+    assert len(opened) == len(folded) + 2
     assert page.screenshot() != picture
     assert abs(opened["c0"][2] - folded["c0"][2]) <= 1  # its upper edge stays under the pointer
     page.locator("[data-key=c0] > .title").click()
@@ -61,12 +64,14 @@ def test_keys_walk_open_close_and_zoom(shown):
     assert page.evaluate(focused) == "c0"
     assert page.locator("#what").text_content() == "0"
     page.keyboard.press("Enter")
-    assert boxes(page)["c0"][0] == "true" and page.evaluate(focused) == "c0"
+    assert boxes(page)["c0"][0] == "true"
+    assert page.evaluate(focused) == "c0"
     page.keyboard.press("ArrowDown")
     inner = page.evaluate(focused)
     assert inner not in ("c0", "n0")
     page.keyboard.press("Escape")
-    assert boxes(page)["c0"][0] == "false" and page.evaluate(focused) == "c0"
+    assert boxes(page)["c0"][0] == "false"
+    assert page.evaluate(focused) == "c0"
     before = boxes(page)["c0"][3]
     page.keyboard.press("+")
     assert boxes(page)["c0"][3] > before
