@@ -23,6 +23,7 @@ section { padding-top: 1.8rem; } h2 { font-size: 1.5rem; margin: 0 0 .6rem; font
 .words { max-width: 46rem; } .words p { margin: .5rem 0; }
 figure { margin: 1.4rem 0; border: 1px solid var(--line); border-radius: 12px; padding: .4rem; overflow: hidden; }
 figure.fixed { display: flex; justify-content: center; }
+img.graph { max-width: 100%; height: auto; }
 details { margin-top: .6rem; color: var(--muted); } summary { cursor: pointer; }
 table { border-collapse: collapse; font-size: .86rem; margin-top: .6rem; width: 100%; table-layout: fixed; }
 th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-top: 1px solid var(--line); vertical-align: top;

@@ -22,7 +22,7 @@ _DRAWN = {"surface", "path", "descent", "critical_points", "linear_approximation
 _DRAWN |= {"eigenpairs", "spectral_density", "spectrum_path"}
 _DRAWN |= {"connection", "barrier", "course", "motion", "random_walk", "components_by_length"}
 _DRAWN |= {"initializations", "gradients", "extrapolation", "elbows", "gradient_features"}
-_DRAWN |= {"tangent", "kernel", "lazy", "tangent_path"}
+_DRAWN |= {"tangent", "kernel", "lazy", "tangent_path", "graph"}
 
 
 def report(study: str | Path, file: str | Path | None = None, *, title: str | None = None) -> Path:

@@ -13,11 +13,20 @@ import plotly.io as pio
 import xarray as xr
 
 from thalweg import figures, schema
-from thalweg.apps import sections_paths, sections_tangent, words, words_curvature, words_descent, words_valley
+from thalweg.apps import (
+    sections_paths,
+    sections_tangent,
+    words,
+    words_curvature,
+    words_descent,
+    words_graph,
+    words_valley,
+)
+from thalweg.figures.graph import GraphFigure
 
 Results = dict[str, xr.Dataset]
 Part = tuple[str, str, str]
-Maker = Callable[[str, Results], tuple[str, list[str], list[go.Figure]]]
+Maker = Callable[[str, Results], tuple[str, list[str], list[Any]]]
 _SPAN = 200.0  # of the losses, from the 5th to the 95th percentile: a map takes logarithms
 _CONFIG = {"displaylogo": False, "responsive": True}
 
@@ -229,6 +238,13 @@ def _trajectory(name: str, results: Results) -> tuple[str, list[str], list[go.Fi
     return "The recorded training run", words.trajectory(ds), drawn
 
 
+def _graph(name: str, results: Results) -> tuple[str, list[str], list[GraphFigure]]:
+    ds = results[name]
+    figure = words_graph.still(ds)
+    heading = str(ds.attrs.get("title") or "A computational graph")
+    return heading, words_graph.graph(ds), [] if figure is None else [figure]
+
+
 _MAKERS: dict[str, Maker] = {
     "surface": _surface,
     "connection": sections_paths.connection,
@@ -242,6 +258,7 @@ _MAKERS: dict[str, Maker] = {
     **dict.fromkeys(sections_tangent.KINDS, sections_tangent.section),
     "path": _path,
     "trajectory": _trajectory,
+    "graph": _graph,
 }
 
 
@@ -249,7 +266,7 @@ def _anchor(name: str) -> str:
     return name.replace("/", "-")
 
 
-def _section(name: str, heading: str, sentences: list[str], pictures: list[go.Figure], dataset: xr.Dataset) -> Part:
+def _section(name: str, heading: str, sentences: list[str], pictures: list[Any], dataset: xr.Dataset) -> Part:
     anchor = _anchor(name)
     shown = "".join(f"<figure{_class(picture)}>{_embedded(picture)}</figure>" for picture in pictures)
     text = "".join(f"<p>{sentence}</p>" for sentence in sentences)
@@ -261,12 +278,14 @@ def _section(name: str, heading: str, sentences: list[str], pictures: list[go.Fi
     return anchor, heading, body
 
 
-def _class(figure: go.Figure) -> str:
-    """Figures of a width of their own (maps in equal aspect) are centred; the others fill the page."""
-    return ' class="fixed"' if figure.layout.width else ""
+def _class(figure: go.Figure | GraphFigure) -> str:
+    """Figures of a width of their own (maps in equal aspect, graphs) are centred; the others fill the page."""
+    return ' class="fixed"' if isinstance(figure, GraphFigure) or figure.layout.width else ""
 
 
-def _embedded(figure: go.Figure) -> str:
+def _embedded(figure: go.Figure | GraphFigure) -> str:
+    if isinstance(figure, GraphFigure):
+        return words_graph.image(figure)
     return pio.to_html(figure, include_plotlyjs=False, include_mathjax=False, full_html=False, config=_CONFIG)
 
 

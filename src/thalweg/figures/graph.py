@@ -12,7 +12,8 @@ import xarray as xr
 
 from thalweg.figures import theme as themes
 from thalweg.figures.graph_page import page
-from thalweg.figures.graph_svg import svg
+from thalweg.figures.graph_place import scene
+from thalweg.figures.graph_svg import size, svg
 from thalweg.figures.graph_views import View, default_open, small, views
 from thalweg.figures.kinds import need
 from thalweg.figures.theme import Theme
@@ -28,6 +29,11 @@ class GraphFigure:
     opened: frozenset[int]
     theme: Theme | None
     title: str
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of the SVG, in pixels."""
+        return size(scene(self.views[self.view], self.opened), self.title)
 
     def to_svg(self) -> str:
         """The view as it is, as SVG; made without a browser."""

@@ -14,7 +14,7 @@ import xarray as xr
 
 from thalweg.figures.graph_look import STYLE, variables
 from thalweg.figures.graph_place import GAP, HEADER, LABEL_ROW, PAD, ROW
-from thalweg.figures.graph_views import SYMBOLS, View, number
+from thalweg.figures.graph_views import View, number, symbol
 from thalweg.figures.theme import Theme
 from thalweg.schema import graphs
 
@@ -103,7 +103,9 @@ def _paths(ds: xr.Dataset) -> list[dict[str, Any]]:
     if not int(ds.attrs["scalar"]) or len(ends) != 1:
         return []
     local, heads = ds["local_derivative"].values.tolist(), ds["head"].values.tolist()
-    names, operations = ds["node"].values.tolist(), ds["operation"].values.tolist()
+    names = ds["node"].values.tolist()
+    pairs = zip(ds["operation"].values.tolist(), ds["arguments"].values.tolist(), strict=True)
+    signs = [symbol(operation, arguments) for operation, arguments in pairs]
     found = []
     for leaf, (role, gradient) in enumerate(zip(ds["role"].values, ds["gradient"].values, strict=True)):
         count = graphs.count_paths(ds, leaf, ends[0])
@@ -113,7 +115,7 @@ def _paths(ds: xr.Dataset) -> list[dict[str, Any]]:
         told = []
         for way in ways:
             steps = [local[e] for e in way]
-            route = " → ".join([names[leaf], *(SYMBOLS.get(operations[heads[e]], operations[heads[e]]) for e in way)])
+            route = " → ".join([names[leaf], *(signs[heads[e]] for e in way)])
             product = " × ".join(f"({number(v)})" if v < 0 else number(v) for v in steps)
             told.append({"route": route, "product": f"{product} = {number(math.prod(steps))}", "edges": way})
         found.append({"leaf": names[leaf], "gradient": number(gradient), "count": f"{count:,}", "paths": told})

@@ -74,7 +74,7 @@ def geometry(view: View, call: int, known: dict[int, Geometry]) -> Geometry:
     if call >= 0 and view.calls[call]["header"] + 2 * PAD > width:
         more = view.calls[call]["header"] + 2 * PAD - width
         width, shift = width + more, shift + more / 2
-    tops, heights, y = [], [], header + (0.0 if call >= 0 else PAD)
+    tops, heights, y = [], [], header + (0.0 if inside.ins else PAD)
     for row in inside.layers:
         ports = all(inside.items[k][0] in ("in", "out") for k in row)
         tops.append(y)

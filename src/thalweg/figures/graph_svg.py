@@ -7,24 +7,27 @@ from html import escape
 from typing import Any
 
 from thalweg.figures.graph_look import colors, resolved
-from thalweg.figures.graph_place import HEADER, scene
+from thalweg.figures.graph_place import HEADER, Scene, scene
 from thalweg.figures.graph_views import View
 from thalweg.figures.theme import Theme
 
-_MARGIN = 12.0
+_MARGIN, _TITLE = 12.0, 34.0
 _ARROW = 8.0
 
 
 def svg(view: View, opened: Collection[int], theme: Theme, title: str) -> str:
     """The picture of a view with some of its modules open."""
     drawn = scene(view, opened)
-    top = _MARGIN + 34.0
-    title_width = 10.5 * len(title)
-    width, height = max(drawn.width, title_width) + 2 * _MARGIN, drawn.height + top + _MARGIN
+    top = _MARGIN + _TITLE
+    width, height = size(drawn, title)
     left = (width - drawn.width) / 2
     boxes = [_open(view.calls[c], x, y, w, h) for c, x, y, w, h, is_open in drawn.calls if is_open]
     lines = [line(words, arrow, up) for words, _, arrow, up in drawn.lines]
-    closed = [_box(view.calls[c], x, y, "call") for c, x, y, _, _, is_open in drawn.calls if not is_open]
+    closed = [
+        _box(view.calls[c], x, y, "call", -5 if view.upwards else 5)
+        for c, x, y, _, _, is_open in drawn.calls
+        if not is_open
+    ]
     nodes = [_box(view.nodes[n], x, y, view.nodes[n]["role"]) for n, x, y in drawn.nodes]
     labels = [
         f'<text class="label" x="{x:.1f}" y="{y + 5:.1f}">{escape(words)}</text>' for words, x, y, _ in drawn.labels
@@ -42,13 +45,18 @@ def svg(view: View, opened: Collection[int], theme: Theme, title: str) -> str:
     )
 
 
-def _box(item: dict[str, Any], x: float, y: float, role: str) -> str:
+def size(drawn: Scene, title: str) -> tuple[float, float]:
+    """Width and height of the picture, in pixels."""
+    return max(drawn.width, 10.5 * len(title)) + 2 * _MARGIN, drawn.height + _TITLE + 2 * _MARGIN
+
+
+def _box(item: dict[str, Any], x: float, y: float, role: str, behind: int = 5) -> str:
     w, h = item["w"], item["h"]
     round_ = min(h / 2, 22.0) if role in ("input", "parameter", "buffer", "constant") else 7.0
     end = " end" if item["end"] else ""
     parts = [f'<g class="{role}{end}" transform="translate({x:.1f} {y:.1f})">']
     if role == "call":
-        parts.append(f'<rect class="behind" x="5" y="5" width="{w:.1f}" height="{h:.1f}" rx="7"/>')
+        parts.append(f'<rect class="behind" x="5" y="{behind}" width="{w:.1f}" height="{h:.1f}" rx="7"/>')
     parts.append(f'<rect width="{w:.1f}" height="{h:.1f}" rx="{round_:.1f}"/>')
     for k, words in enumerate(item["lines"]):
         kind, at = ("name", 25.0) if k == 0 else ("more", 25.0 + 19.0 * k)

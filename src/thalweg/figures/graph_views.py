@@ -183,7 +183,7 @@ def _node(
 
     name, operation, shape = str(ds["node"][k]), str(one("operation")), _shape(one("shape"))
     inside = ds["path"][one("module")] + "." if one("module") >= 0 else ""
-    lines = [_symbol(operation, str(one("arguments"))) if role == "operation" else name.removeprefix(inside)]
+    lines = [symbol(operation, str(one("arguments"))) if role == "operation" else name.removeprefix(inside)]
     if told == "shape" or not math.isfinite(one("value")):
         lines.append(shape if told == "shape" else "")
     if told == "value" and math.isfinite(one("value")):
@@ -285,8 +285,14 @@ def _kept(saved: str) -> list[str]:
     return [words(*entry) for entry in json.loads(saved)]
 
 
-def _symbol(operation: str, arguments: str) -> str:
-    """`+ 1` for an addition of one; the name where there is no sign for it."""
+def symbol(operation: str, arguments: str) -> str:
+    """`+ 1` for an addition of one; the name where there is no sign for it.
+
+    Examples
+    --------
+    >>> symbol("add", "other=1"), symbol("mul", ""), symbol("tanh", "")
+    ('+ 1', '×', 'tanh')
+    """
     sign = SYMBOLS.get(operation.removesuffix("_"))
     found = re.fullmatch(r"(?:other|exponent)=(-?[\d.e+-]+)", arguments)
     if sign is None or (arguments and not found):

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_iter
 
 _MOST = 1_000_000
+_KINK, _FINER = 0.05, 8.0
 
 
 class GradientError(ValueError):
@@ -101,9 +102,32 @@ def _same_layout(value: Tensor) -> Tensor:
 
 def differences(calls: Calls, place: int, step: float) -> tuple[list[Tensor], tuple[list[Tensor], list[Tensor]]]:
     """Jacobians (output entry, input entry) of central differences, and of both one-sided ones."""
+    return _slopes(calls, place, step, list(np.ndindex(*calls.values[place].shape)))
+
+
+def bends(calls: Calls, place: int, step: float, slopes: tuple[list[Tensor], list[Tensor]]) -> list[Tensor]:
+    """Where one-sided slopes differ, and not in proportion to the step, as those of a smooth function do."""
+    apart = [right - left for right, left in zip(*slopes, strict=True)]
+    largest = [torch.maximum(right.abs(), left.abs()) for right, left in zip(*slopes, strict=True)]
+    found = [d.abs() > _KINK * size.clamp_min(1e-2) for d, size in zip(apart, largest, strict=True)]
+    columns = torch.stack([bent.any(0) for bent in found]).any(0).nonzero().flatten().tolist()
+    shape = calls.values[place].shape
+    entries = [tuple(int(k) for k in np.unravel_index(column, shape)) if shape else () for column in columns]
+    if not entries:
+        return found
+    _, (rights, lefts) = _slopes(calls, place, step / _FINER, entries)
+    for bent, d, right, left in zip(found, apart, rights, lefts, strict=True):
+        coarse = d[:, columns]
+        bent[:, columns] &= (_FINER * (right - left) - coarse).abs() > 0.25 * coarse.abs()
+    return found
+
+
+def _slopes(
+    calls: Calls, place: int, step: float, entries: Sequence[tuple[int, ...]]
+) -> tuple[list[Tensor], tuple[list[Tensor], list[Tensor]]]:
     value = calls.values[place]
     made: list[list[list[Tensor]]] = [[[] for _ in calls.sizes] for _ in range(3)]
-    for entry in np.ndindex(*value.shape):
+    for entry in entries:
         h = step * max(1.0, abs(float(value[entry])))
         up, down = calls.moved(place, entry, h), calls.moved(place, entry, -h)
         for k, (high, low, here) in enumerate(zip(up, down, calls.first, strict=True)):

@@ -15,9 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.measures.differences import Calls, GradientError, differences, jacobians, prepared, row
-
-_KINK = 0.05
+from thalweg.measures.differences import Calls, GradientError, bends, differences, jacobians, prepared, row
 
 
 class Deviation(NamedTuple):
@@ -62,9 +60,9 @@ def check_gradient(
     h = \epsilon^{1/3} \max(1, |x_j|), $$
 
     whose error is about $\epsilon^{2/3} \approx 4 \cdot 10^{-11}$ for smooth functions of moderate size. Where the
-    slopes to the right and to the left differ (`relu` at 0) there is no derivative: any value between both counts as
-    right, and the entry is counted in `num_kinks`. The backward is also asked for a sum of all outputs with random
-    weights, which finds a backward that forgets the gradient it is given.
+    slopes to the right and to the left differ, and not in proportion to the step (`relu` at 0), there is no derivative:
+    any value between both counts as right, and the entry is counted in `num_kinks`. The backward is also asked for a
+    sum of all outputs with random weights, which finds a backward that forgets the gradient it is given.
 
     Parameters
     ----------
@@ -144,12 +142,12 @@ def _compared(
     central, (rights, lefts) = differences(calls, place, step)
     largest = max((float(d.abs().max()) for d in central if d.numel()), default=0.0)
     found = []
+    bent = bends(calls, place, step, (rights, lefts))
     for k, (expected, given, right, left) in enumerate(zip(central, backward, rights, lefts, strict=True)):
         size = float(calls.first[k].abs().max()) if calls.first[k].numel() else 0.0
         allowed = atol + rtol * max(largest, 1e-3) + 10 * calls.eps * size / step
-        bent = (right - left).abs() > _KINK * torch.maximum(right.abs(), left.abs()).clamp_min(1e-2)
         low, high = torch.minimum(right, left) - allowed, torch.maximum(right, left) + allowed
-        kink = bent & (given >= low) & (given <= high)
+        kink = bent[k] & (given >= low) & (given <= high)
         error = torch.where(kink, 0.0, (given - expected).abs())
         error = torch.where(torch.isfinite(given), error, math.inf)
         found.append(_worst(calls, place, name, k, error, given, expected, allowed, int(kink.sum())))
@@ -238,7 +236,8 @@ def _names(function: Any, given: Sequence[Any]) -> list[str]:
     custom = isinstance(owner, type) and issubclass(owner, torch.autograd.Function)
     call = getattr(owner, "forward", function) if custom else function
     try:
-        words = list(inspect.signature(call).parameters)
+        parameters = inspect.signature(call).parameters.values()
+        words = [p.name for p in parameters if p.kind != inspect.Parameter.VAR_POSITIONAL]
     except (TypeError, ValueError):
         words = []
     words = words[1:] if custom and words[:1] == ["ctx"] else words

@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 import xarray as xr
 
 from thalweg import figures
-from thalweg.apps import sections_paths, sections_tangent
+from thalweg.apps import sections_paths, sections_tangent, words_graph
 from thalweg.apps.explorer.shelf import Refusal, Shelf
+from thalweg.figures import theme as themes
 from thalweg.figures.theme import Theme
 
 
@@ -127,6 +128,31 @@ def _connection(asked: Asked) -> dict[str, Draw]:
     return {"picture": along, "learning": _picture} if sections_paths.ways(asked.name, names) else {}  # type: ignore[arg-type]
 
 
+def _graphs(asked: Asked) -> dict[str, Draw]:
+    passes = [name for name in figures.graph(asked.ds).views if not name.endswith("+")]
+    return {"picture": lambda a: _graph(a, passes[0]), **{name: _as_graph(name) for name in passes[1:]}}
+
+
+def _as_graph(view: str) -> Draw:
+    return lambda asked: _graph(asked, view)
+
+
+def _graph(asked: Asked, view: str) -> go.Figure:
+    """The graph's own picture, in axes without marks, so that it can be moved and enlarged as any other."""
+    figure = words_graph.still(asked.ds, view=view, theme=asked.theme)
+    if figure is None:
+        raise Refusal(422, "This graph has too many operations outside of modules for a still picture.")
+    width, height = figure.size
+    place = {"x": 0, "y": 0, "sizex": width, "sizey": height, "xref": "x", "yref": "y", "layer": "below"}
+    bare: dict[str, Any] = {"visible": False, "constrain": "domain"}
+    made = go.Figure(layout={"template": themes.template(asked.theme), "height": min(max(height, 420.0), 1600.0)})
+    made.add_trace(go.Scatter(x=[0, width], y=[0, height], mode="markers", marker_opacity=0, hoverinfo="skip"))
+    made.add_layout_image(source=words_graph.address(figure), **place)
+    made.update_xaxes(range=[0, width], **bare)
+    made.update_yaxes(range=[height, 0], scaleanchor="x", **bare)
+    return made.update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode="pan", showlegend=False)
+
+
 _MORE: dict[str, Callable[[Asked], dict[str, Draw]]] = {
     "surface": _risks,
     "spectral_density": _density,
@@ -135,4 +161,5 @@ _MORE: dict[str, Callable[[Asked], dict[str, Draw]]] = {
     "gradients": _gradients,
     "tangent": _tangent,
     "connection": _connection,
+    "graph": _graphs,
 }

@@ -12,7 +12,15 @@ import numpy as np
 import xarray as xr
 
 from thalweg import schema
-from thalweg.apps import sections_tangent, words, words_curvature, words_descent, words_training, words_valley
+from thalweg.apps import (
+    sections_tangent,
+    words,
+    words_curvature,
+    words_descent,
+    words_graph,
+    words_training,
+    words_valley,
+)
 from thalweg.apps.explorer.shelf import Entry
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -128,6 +136,7 @@ _TELL: dict[str, Callable[[xr.Dataset], list[str] | str]] = {
     "spectrum_path": words_curvature.spectrum_path,
     "estimate": words_curvature.estimate,
     **dict.fromkeys(sections_tangent.KINDS, sections_tangent.told),
+    "graph": words_graph.graph,
 }
 
 

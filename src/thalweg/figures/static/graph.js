@@ -84,7 +84,7 @@ const geometry = (view, call, known) => {
   if (least > width) { shift += (least - width) / 2; width = least; }
   const words = (row) => Boolean(row) && row.some((k) => inside.items[k][0] === "label");
   const tops = [], heights = [];
-  let y = call >= 0 ? HEADER : PAD;
+  let y = (call >= 0 ? HEADER : 0) + (inside.ins.length ? 0 : PAD);
   inside.layers.forEach((row, number) => {
     const ports = row.every((k) => inside.items[k][0] === "in" || inside.items[k][0] === "out");
     tops.push(y); heights.push(row.reduce((most, k) => Math.max(most, size[k][1]), 0));
@@ -158,7 +158,7 @@ const view = () => data.views[viewName()];
 const box = (item, key, x, y, role) => {
   const { w, h } = item, round = ["input", "parameter", "buffer", "constant"].includes(role) ? Math.min(h / 2, 22) : 7;
   const made = el("g", { class: role + (item.end ? " end" : ""), transform: `translate(${x} ${y})`, tabindex: 0, "data-key": key, role: "button", "aria-label": item.lines.join(", ") });
-  if (role === "call") { made.append(el("rect", { class: "behind", x: 5, y: 5, width: w, height: h, rx: 7 })); made.setAttribute("aria-expanded", "false"); }
+  if (role === "call") { made.append(el("rect", { class: "behind", x: 5, y: view().upwards ? -5 : 5, width: w, height: h, rx: 7 })); made.setAttribute("aria-expanded", "false"); }
   made.append(el("rect", { width: w, height: h, rx: round }));
   item.lines.forEach((words, k) => made.append(el("text", { class: k ? "more" : "name", x: w / 2, y: 25 + 19 * k }, words)));
   if (role === "call") made.append(el("text", { class: "sign", x: w - 13, y: 20, "aria-hidden": "true" }, "+"));
