@@ -272,7 +272,44 @@ def tangent_path():
     return xr.Dataset(data, coords, {"kind": "tangent_path", "diverged_at": -1})
 
 
+def graph():
+    """a + b in a module, and its backward."""
+    words = {"operation": ["input", "input", "add"], "shape": ["[]"] * 3, "dtype": ["float64"] * 3}
+    words |= {"arguments": [""] * 3, "source": [""] * 3}
+    numbers = {name: ("node", np.zeros(3)) for name in ("value", "gradient", "gradient_norm")}
+    names = {"names": ["input", "parameter", "buffer", "constant", "operation"]}
+    return xr.Dataset(
+        {
+            **{name: ("node", np.array(values, dtype=object)) for name, values in words.items()},
+            **numbers,
+            "role": ("node", np.array([0, 0, 4]), names),
+            "module": ("node", np.array([-1, -1, 0])),
+            "parameters": ("node", np.zeros(3, dtype=int)),
+            "tail": ("edge", np.array([0, 1])),
+            "head": ("edge", np.array([2, 2])),
+            "argument": ("edge", np.array([0, 1])),
+            "output": ("edge", np.array([0, 0])),
+            "edge_shape": ("edge", np.array(["[]"] * 2, dtype=object)),
+            "local_derivative": ("edge", np.ones(2)),
+            "path": ("module_call", np.array(["sum"], dtype=object)),
+            "type": ("module_call", np.array(["Sum"], dtype=object)),
+            "call": ("module_call", np.array([1])),
+            "parent": ("module_call", np.array([-1])),
+            "module_parameters": ("module_call", np.array([0])),
+            "backward_operation": ("backward_node", np.array(["AddBackward0", "AccumulateGrad"], dtype=object)),
+            "forward": ("backward_node", np.array([2, 0])),
+            "saved": ("backward_node", np.array(["[]"] * 2, dtype=object)),
+            "saved_bytes": ("backward_node", np.zeros(2, dtype=int)),
+            "backward_tail": ("backward_edge", np.array([0])),
+            "backward_head": ("backward_edge", np.array([1])),
+        },
+        {"node": ["a", "b", "add"]},
+        {"kind": "graph", "engine": "run", "scalar": 1, "outputs": [2]},
+    )
+
+
 WELL_FORMED = {
+    "graph": graph,
     "tangent": tangent,
     "kernel": kernel,
     "lazy": lazy,
@@ -353,6 +390,12 @@ MALFORMED = {
     "gradients without examples": (lambda: gradients().drop_vars("example_norm"), "`example_norm`"),
     "gradients without noise scale": (lambda: without_attr(gradients(), "noise_scale"), "`noise_scale`"),
     "cosines of unnumbered examples": (lambda: gradients().drop_vars("other"), "`other`"),
+    "graph without an engine": (lambda: without_attr(graph(), "engine"), "`engine`"),
+    "graph that runs in circles": (lambda: graph().assign(tail=("edge", np.array([2, 1]))), "`tail` < `head`"),
+    "graph with an edge to nowhere": (lambda: graph().assign(head=("edge", np.array([2, 3]))), "`head`.*from 0 to 2"),
+    "graph with an unknown result": (lambda: with_attr(graph(), "outputs", [7]), "expected numbers of nodes"),
+    "graph whose module is its own": (lambda: graph().assign(parent=("module_call", np.array([0]))), "`parent`"),
+    "graph without values": (lambda: graph().drop_vars("value"), "`value`"),
     "extrapolation without a range": (lambda: without_attr(extrapolation(), "train_range"), "`train_range`"),
     "extrapolation with other regions": (lambda: extrapolation().assign_coords(region=["in", "out"]), "`region`"),
     "extrapolation without predictions": (lambda: extrapolation().drop_vars("prediction"), "`prediction`"),

@@ -217,8 +217,8 @@ def _told(worst: Deviation, calls: Calls) -> str:
     of = f" (for the output's entry {list(worst.output_entry)}{several})" if worst.output_entry or several else ""
     total = f"{worst.num_wrong} of {worst.size} entries of this Jacobian are wrong."
     return (
-        f"The backward is wrong in input {worst.input}{where}: it gives {worst.found:.6g} where central differences "
-        f"give {worst.expected:.6g}{of}{_guess(worst)}. {total}"
+        f"The backward is wrong in input {worst.input}{where}: it gives {worst.found + 0.0:.6g} where central "
+        f"differences give {worst.expected:.6g}{of}{_guess(worst)}. {total}"
     )
 
 

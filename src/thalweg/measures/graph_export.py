@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import operator
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +38,30 @@ def export(
         If `torch.export` refuses the module, or would see through one of its custom functions and lose its backward.
     """
     try:
-        with warnings.catch_warnings(), custom_functions(_refuse):
-            warnings.simplefilter("ignore")
+        with _quietly(), custom_functions(_refuse):
             program = torch.export.export(model, args, kwargs, strict=False)
     except NotExportableError:
         raise
     except Exception as error:
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        raise NotExportableError(f"{type(error).__name__}: {first}"[:200]) from error
+        sentence = re.split(r"\.\s|  ", first)[0][:160]
+        raise NotExportableError(f"{type(error).__name__}: {sentence}") from error
     tape = Tape()
     tape.inputs(names)
     return tape, _Run(program, model, tape).run(*_placed(program, tape, tree_leaves((args, kwargs))))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """A refusal is told in one line, and not in the logs of the compiler too."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _refuse(apply: Callable[..., Any], *_: Any) -> Any:

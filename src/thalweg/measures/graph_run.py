@@ -74,6 +74,7 @@ class _Modules:
         self._tape, self._root = tape, root
         self._stack: list[tuple[nn.Module, int, str]] = []
         self._calls: dict[tuple[int, str], int] = {}
+        self._thread = threading.get_ident()
 
     @property
     def here(self) -> int:
@@ -93,6 +94,8 @@ class _Modules:
                 hook.remove()
 
     def _enter(self, module: nn.Module, _: Any) -> None:
+        if threading.get_ident() != self._thread:
+            return
         if not self._stack and module is self._root:
             self._stack.append((module, -1, ""))
             self._named(module, "")
@@ -106,7 +109,7 @@ class _Modules:
         self._named(module, path)
 
     def _leave(self, module: nn.Module, *_: Any) -> None:
-        if self._stack and self._stack[-1][0] is module:
+        if threading.get_ident() == self._thread and self._stack and self._stack[-1][0] is module:
             self._stack.pop()
 
     def _named(self, module: nn.Module, path: str) -> None:
