@@ -149,6 +149,26 @@ def test_float32_is_enough_for_a_few_digits():
     np.testing.assert_allclose(found.singular_values, values[:6], rtol=1e-5)
 
 
+@pytest.mark.parametrize("k", [1, 3, 5, 12])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_copy_of_a_repeated_value_is_found(k, seed):
+    """One start vector sees one copy of each: the searches have to find the other nine."""
+    values = np.repeat(np.linspace(1, 0.1, 20), 10)
+    A = with_values(values, 300, 250, seed)
+    found = lanczos_svd(map_of(A), k, seed=seed)
+    np.testing.assert_allclose(found.singular_values, values[:k], atol=1e-5)
+    assert found.stop == "converged"
+    np.testing.assert_allclose(found.residuals, missed(A, found), rtol=1e-6, atol=1e-12)
+    assert is_orthonormal(found.left, 1e-10)
+    assert is_orthonormal(found.right, 1e-10)
+
+
+def test_a_search_that_finds_nothing_costs_little():
+    A = with_values(1 / np.arange(1, 201) ** 0.5, 300, 250)
+    assert lanczos_svd(map_of(A), 4).num_products <= 40
+    assert lanczos_svd(map_of(A), 20).num_products <= 130
+
+
 @pytest.mark.parametrize("values", [[3.0, 2.0, 1.0], [2.0, 2.0, 2.0, 1.0], [1.0]])
 def test_a_low_rank_is_told_and_repeated_values_are_all_found(values):
     A = with_values(values, 50, 40)

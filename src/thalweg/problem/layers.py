@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
+from thalweg.problem.calling import places as places_of
 from thalweg.problem.network import Network
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -163,7 +164,7 @@ def _put(place: Tensor, block: Tensor, add: bool) -> None:
 def _owners(network: Network) -> dict[str, dict[str, slice]]:
     """Layers that hold weights, each with its parameters' places in the flat vector."""
     owners: dict[str, dict[str, slice]] = {}
-    named = dict(network.head.model.named_parameters(remove_duplicate=False))
+    named = dict(places_of(network.head.model))
     places = {id(named[block.name]): block.slice for block in network.layout.blocks}
     if len(places) < sum(id(parameter) in places for parameter in named.values()):
         raise Unstructured("two layers share a weight")

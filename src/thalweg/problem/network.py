@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import UninitializedParameter
 
+from thalweg.problem.calling import call
 from thalweg.problem.checkpoint import complete
 from thalweg.problem.criterion import Criterion, averages, per_example, unreduced
 from thalweg.problem.tree import batch_size
@@ -205,13 +206,13 @@ class Network:
     def at(self, theta: Tensor, batch: Any) -> dict[str, Tensor]:
         """Values at `theta` as a differentiable function of it."""
         views = {f"model.{name}": view for name, view in self.layout.unflatten(theta).items()}
-        return functional_call(self.head, views, (batch,))
+        return call(self.head, views, batch)
 
     def predict(self, theta: Tensor, inputs: Any) -> Any:
         """Outputs at `theta`, differentiable."""
         predictor = _Predictor(self.head)
         views = {f"head.model.{name}": view for name, view in self.layout.unflatten(theta).items()}
-        return functional_call(predictor, views, (inputs,))
+        return call(predictor, views, inputs)
 
     def recalibrate(self, batches: Iterable[Any]) -> None:
         """Statistics of normalisation layers where the network stands: means over `batches`, weighted by examples.

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
+from torch.func import grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from thalweg.problem.calling import call
 from thalweg.problem.data import Batches
 from thalweg.problem.derivatives import Objective
 from thalweg.problem.grad import differentiating, normal
@@ -122,7 +123,7 @@ class ExampleGradients:
     def _loss(self, weights: dict[str, Tensor], example: Any) -> Tensor:
         """Mean of the losses of one example: there are several where a step returns one for each token."""
         named = {f"model.{name}": value for name, value in weights.items()}
-        return functional_call(self._network.head, named, (example,))["loss"].mean()
+        return call(self._network.head, named, example)["loss"].mean()
 
 
 def _rebuild(batch: Any, axes: tuple[int | None, ...]) -> Callable[[tuple[Tensor, ...]], Any]:

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, jvp
+from torch.func import jvp
 
+from thalweg.problem.calling import call
 from thalweg.problem.data import Batches
 from thalweg.problem.examples import Examples
 from thalweg.problem.grad import forward_mode
@@ -283,7 +284,7 @@ def _tangent(model: nn.Module, layout: Layout) -> nn.Module:
             return inputs.outputs + pushed.reshape(inputs.outputs.shape)
         deltas = {name: here[name] - origin[name] for name in names}
         with forward_mode():
-            value, pushed, *_ = jvp(lambda p: functional_call(twin, p, (inputs,)), (origin,), (deltas,))
+            value, pushed, *_ = jvp(lambda p: call(twin, p, inputs), (origin,), (deltas,))
         return value + pushed
 
     kind = type(model)
