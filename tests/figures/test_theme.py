@@ -108,6 +108,7 @@ def test_the_public_names_are_these():
         "gradient_cosines",
         "gradient_features",
         "gradients",
+        "graph",
         "initializations",
         "kernel",
         "lazy",

@@ -136,7 +136,8 @@ class TrajectoryCallback(RecorderCallback):
     ...         return {"loss": (self.net(x) - labels).square().mean()}
     >>> callback = TrajectoryCallback((folder := tempfile.mkdtemp()) + "/study.zarr", every=2)
     >>> data = [{"x": torch.ones(2), "labels": torch.zeros(1)}] * 20
-    >>> args = transformers.TrainingArguments(folder, max_steps=5, use_cpu=True, report_to=[], save_strategy="no")
+    >>> quiet = {"report_to": [], "save_strategy": "no", "disable_tqdm": True}
+    >>> args = transformers.TrainingArguments(folder, max_steps=5, use_cpu=True, **quiet)
     >>> done = transformers.Trainer(Line(), args, train_dataset=data, callbacks=[callback]).train()
     {'train_runtime': ...}
     >>> callback.trajectory().step.values
