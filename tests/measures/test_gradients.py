@@ -137,3 +137,12 @@ def test_what_has_no_gradients_of_examples_is_refused():
     with pytest.raises(ValueError, match="num_cosines=-1"):
         tw.gradient_statistics(problem, num_cosines=-1)
     assert "cosine" not in tw.gradient_statistics(problem, num_cosines=0)
+
+
+def test_gradients_that_are_not_finite_are_told():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
+    problem = tw.ModuleProblem(model, (torch.randn(30, 3), torch.randn(30, 2)), loss=nn.functional.mse_loss)
+    for size in (3e18, 1e22):
+        with pytest.raises(tw.problem.Diverged, match=r"not finite.*the network has diverged.*earlier step"):
+            tw.gradient_statistics(problem, problem.theta * size)

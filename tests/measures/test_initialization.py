@@ -164,3 +164,9 @@ def test_what_cannot_be_drawn_is_refused():
         tw.initialize(nn.LazyLinear(3), "he")
     with pytest.raises(TypeError, match=r"expected a torch.nn.Module"):
         tw.initialize(torch.zeros(3), "he")
+
+
+@pytest.mark.parametrize("scheme", ["uniform(-1)", "normal(-0.5)", "xavier_normal(-1)", "xavier_uniform(-1)"])
+def test_a_negative_width_is_refused(scheme):
+    with pytest.raises(ValueError, match="expected a number from 0"):
+        tw.initialize(nn.Linear(3, 2), scheme)

@@ -150,3 +150,20 @@ def test_a_diverged_network_is_told_as_such():
         tw.empirical_ntk(problem, theta=[torch.inf, 0.0])
     with pytest.raises(Diverged):
         tw.empirical_ntk(problem, torch.full((2, 1), 1e25))
+
+
+def test_products_that_overflow_are_no_divergence():
+    problem = tw.ModuleProblem(nn.Linear(1, 1), (torch.ones(3, 1), torch.ones(3, 1)), loss=F.mse_loss)
+    with pytest.raises(Diverged, match=r'overflow in float32 \(beyond 3.4e\+38\).*precision="float64"'):
+        tw.empirical_ntk(problem, torch.full((2, 1), 1e25))
+    with pytest.raises(Diverged, match="The network has diverged: its outputs are"):
+        tw.empirical_ntk(problem, torch.full((2, 1), 1e25), theta=[1e20, 0.0])
+
+
+def test_one_target_for_each_example_goes_with_the_trace():
+    torch.manual_seed(0)
+    x, y = torch.randn(12, 4), torch.arange(12) % 3
+    problem = tw.ModuleProblem(nn.Linear(4, 3), (x, y), loss=F.cross_entropy)
+    with pytest.raises(ValueError, match=r'12 examples, and a kernel of 36 rows.*part="trace"'):
+        tw.kernel_alignment(tw.empirical_ntk(problem), y)
+    assert 0 < tw.kernel_alignment(tw.empirical_ntk(problem, part="trace"), y) < 1

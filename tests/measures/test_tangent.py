@@ -96,9 +96,30 @@ def test_what_is_not_stored_is_the_same():
     assert found.attrs["method"] == "lanczos"
     assert found.attrs["rows"] == "products only"
     np.testing.assert_allclose(found.singular_value, s[:5], rtol=1e-8)
-    found = tw.linearize(problem, k=5, memory=1000, method="randomized")
+    with pytest.warns(UserWarning, match="found 5 singular values of the k=5 asked for.*did not certify.*exact"):
+        found = tw.linearize(problem, k=5, memory=1000, method="randomized")
     np.testing.assert_allclose(found.singular_value, s[:5], rtol=5e-3)
     np.testing.assert_allclose(found.attrs["frobenius"], np.linalg.norm(J))
+
+
+def test_repeated_values_are_all_found_by_products():
+    """Each singular value of the Jacobian of a linear layer of ten outputs comes ten times."""
+    torch.manual_seed(0)
+    data = torch.randn(100, 30), torch.randint(10, (100,))
+    problem = tw.ModuleProblem(nn.Linear(30, 10), data, loss=F.cross_entropy)
+    expected = np.linalg.svd(problem.jacobian().numpy())[1]
+    for k in (5, 12):
+        found = tw.linearize(problem, k=k, method="lanczos")
+        np.testing.assert_allclose(found.singular_value, expected[:k], rtol=1e-5)
+        assert found.attrs["stop"] == "converged"
+
+
+def test_values_that_are_not_certified_are_told():
+    torch.manual_seed(0)
+    problem = tw.ModuleProblem(nn.Linear(60, 10), (torch.randn(80, 60), torch.randn(80, 10)), loss=F.mse_loss)
+    with pytest.warns(UserWarning, match="found 30 singular values of the k=30 asked for.*did not certify.*lanczos"):
+        found = tw.linearize(problem, k=30, method="randomized")
+    assert (found.attrs["stop"], found.attrs["rank_known"]) == ("budget", 0)
 
 
 @pytest.mark.parametrize("outputs", ["sum", 1, "loss"])
@@ -194,3 +215,10 @@ def test_infinite_derivatives_are_told_as_such(method):
     problem = tw.ModuleProblem(Root(), (x, x), loss=F.mse_loss)
     with pytest.raises(Diverged, match="The network has diverged"):
         tw.linearize(problem, method=method)
+
+
+def test_a_list_of_outputs_is_refused_in_words():
+    problem, _, _ = classifier()
+    for call in (problem.jacobian, lambda **o: tw.linearize(problem, **o), lambda **o: tw.empirical_ntk(problem, **o)):
+        with pytest.raises(ValueError, match=r"outputs=\[0, 1\]; expected 'all'.*Of several, take all"):
+            call(outputs=[0, 1])

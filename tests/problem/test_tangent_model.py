@@ -200,3 +200,24 @@ def test_it_stands_at_the_problems_weights_wherever_the_problem_measured_last():
     linear = tw.LinearizedProblem(problem)
     assert torch.equal(linear.theta, problem.theta)
     assert torch.allclose(linear.loss(problem.theta), problem.loss(problem.theta))
+
+
+@pytest.mark.parametrize("memory", [None, 0])
+def test_weights_whose_outputs_or_losses_are_not_finite_are_told(memory):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
+    data = torch.randn(30, 3), torch.randn(30, 2)
+    problem = tw.ModuleProblem(model, data, loss=nn.functional.mse_loss)
+    with pytest.raises(Diverged, match="The network has diverged: its outputs are not finite"):
+        tw.LinearizedProblem(problem, problem.theta * 1e22, memory=memory)
+    with pytest.raises(Diverged, match=r'No loss is finite.*float32.*precision="float64"'):
+        tw.LinearizedProblem(problem, problem.theta * 1e12, memory=memory)
+    wide = tw.ModuleProblem(model, data, loss=nn.functional.mse_loss, precision="float64")
+    assert torch.isfinite(tw.LinearizedProblem(wide, wide.theta * 1e12, memory=memory).minimum()).all()
+
+
+@pytest.mark.parametrize("wrong", [(-1, 0.1), (2.5, 0.1), (True, 0.1), (3, float("nan")), (3, -0.1), (3, "fast")])
+def test_steps_and_rates_that_make_no_sense_are_refused(wrong):
+    problem = tw.ModuleProblem(nn.Linear(1, 1), (torch.ones(3, 1), torch.ones(3, 1)), loss=nn.functional.mse_loss)
+    with pytest.raises(ValueError, match=r"expected a (whole|finite) number from 0"):
+        tw.LinearizedProblem(problem).after(*wrong)

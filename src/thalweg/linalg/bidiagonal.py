@@ -33,6 +33,7 @@ from thalweg.linalg.svd import Triplets, rank_tolerance
 _STILL = 3  # steps at least, and a quarter of all, for which the values have to stand still
 _EACH = 128  # rows up to which every step is looked at
 _GAP = 0.05  # unseen values less than this share above the k-th are looked for only where one was found
+_APART = 1e-3  # share of the largest by which values differ that are no copies of each other
 _CHANCE = 0.01  # share of the random vector, in units of its mean, below which a direction is said to be absent
 
 
@@ -237,7 +238,8 @@ def _still(seen: list[tuple[int, np.ndarray]], steps: int, allowed: float) -> bo
 def _place(values: np.ndarray, allowed: float) -> np.ndarray:
     """The lowest singular value that a search has to exclude: `(1,)`."""
     least = values[-1]
-    return np.array([min([least * (1 + _GAP), *values[values > least + allowed]])])
+    apart = max(allowed, _APART * values[0])
+    return np.array([min([least * (1 + _GAP), *values[values > least + apart]])])
 
 
 def _result(grown: _Bidiagonal, k: int, share: float, converged: bool) -> Triplets:

@@ -19,7 +19,7 @@ from thalweg import schema
 from thalweg.measures.noise import noise_scale
 from thalweg.measures.progress import bar
 from thalweg.measures.request import need_problem
-from thalweg.problem import ModuleProblem
+from thalweg.problem import Diverged, ModuleProblem
 from thalweg.store import provenance
 
 _BYTES = 2**30
@@ -64,6 +64,8 @@ def gradient_statistics(
 
     Raises
     ------
+    Diverged
+        Gradients that are not finite.
     ValueError, TypeError
         Fewer than three examples, non-finite weights, a problem without examples, examples that depend on their batch.
 
@@ -96,6 +98,7 @@ def gradient_statistics(
     seconds = time.perf_counter() - began
     with bar("Per-example gradients", len(rows), 0, show=progress, seconds=4 * seconds, unit="examples") as advance:
         squares, products, some = _pass(rows, rows.mean(), chosen, advance)
+    _finite(squares, gradient)
     found = noise_scale(squares, products)
     numbers, targets = rows.numbers, rows.targets()
     units = problem.units("loss")
@@ -138,6 +141,19 @@ def _checked(problem: Any, num_cosines: Any) -> None:
     whole = isinstance(num_cosines, (int, np.integer)) and not isinstance(num_cosines, bool)
     if num_cosines is not None and not (whole and num_cosines >= 0):
         raise ValueError(f"num_cosines={num_cosines!r}; expected a whole number from 0.")
+
+
+def _finite(squares: np.ndarray, gradient: Tensor) -> None:
+    bad = int((~np.isfinite(squares)).sum())
+    if bad or not bool(torch.isfinite(gradient).all()):
+        raise Diverged(
+            f"The gradient of {bad} of {len(squares)} examples is not finite ({gradient.dtype}): the network has "
+            "diverged, or its losses are too large for the dtype. Take the weights of an earlier step, or pass "
+            'precision="float64" to the problem.'
+            if bad
+            else "The gradient over all training data is not finite: the network has diverged. Take the weights of an "
+            "earlier step."
+        )
 
 
 def _chosen(count: int, num_weights: int, bytes_each: int, asked: int | None) -> np.ndarray:

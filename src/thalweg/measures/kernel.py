@@ -22,6 +22,7 @@ from thalweg import schema
 from thalweg.measures.contraction import contracted
 from thalweg.measures.rows import Rows, rows
 from thalweg.problem.criterion import one_of
+from thalweg.problem.examples import Diverged
 from thalweg.problem.identity import free_memory
 from thalweg.problem.outputs import Which, finite
 
@@ -71,7 +72,7 @@ def empirical_ntk(
     Raises
     ------
     Diverged
-        Weights or derivatives that are not finite.
+        Weights or derivatives that are not finite; products of derivatives that overflow.
     ValueError, TypeError
         As `ModuleProblem.outputs`; a kernel that does not fit.
 
@@ -102,8 +103,25 @@ def empirical_ntk(
         memory=_WORK,
     )
     for kernel in found.values():
-        finite(kernel, "entries of its tangent kernel are")
+        _finite(kernel, asked, across)
     return _dataset(asked, across or asked, part, {name: kernel.cpu().numpy() for name, kernel in found.items()})
+
+
+def _finite(kernel: torch.Tensor, *sides: Rows | None) -> None:
+    """Refuse a kernel that is not finite, for what it is: a network that diverged, or products that overflowed."""
+    if bool(torch.isfinite(kernel).all()):
+        return
+    for side in sides:
+        if side is not None:
+            finite(side.outputs.values(side.theta), "its outputs are")
+            for _ in side.outputs.blocks(side.theta, 2**27):
+                pass  # it refuses entries that are not finite
+    name = str(kernel.dtype).removeprefix("torch.")
+    largest = torch.finfo(kernel.dtype).max
+    raise Diverged(
+        f"Entries of the tangent kernel overflow in {name} (beyond {largest:.1e}), though the network's Jacobian is "
+        'finite. Pass precision="float64" to the problem, or take the weights of an earlier step.'
+    )
 
 
 def kernel_alignment(kernel: xr.Dataset, other: Any = None, *, centered: bool = True) -> float:
@@ -125,6 +143,11 @@ def kernel_alignment(kernel: xr.Dataset, other: Any = None, *, centered: bool = 
     float
         At most 1, where one is a multiple of the other; nan if one is constant.
 
+    Raises
+    ------
+    ValueError
+        Kernels or targets of other rows; of class numbers the kernel has to be that of `part="trace"`.
+
     Examples
     --------
     >>> from thalweg import ModuleProblem
@@ -137,6 +160,7 @@ def kernel_alignment(kernel: xr.Dataset, other: Any = None, *, centered: bool = 
     one = _matrix(kernel)
     two = _matrix(other) if isinstance(other, xr.Dataset) else _of_targets(kernel, other)
     if one.shape != two.shape or one.shape[0] != one.shape[1]:
+        _need_trace(kernel, other)
         raise ValueError(
             f"Kernels of shapes {one.shape} and {two.shape}; expected two square ones of the same rows. Pass one "
             "target for each row, or kernels of the same inputs."
@@ -145,6 +169,16 @@ def kernel_alignment(kernel: xr.Dataset, other: Any = None, *, centered: bool = 
         one, two = _centred(one), _centred(two)
     size = float(np.linalg.norm(one) * np.linalg.norm(two))
     return float(np.clip((one * two).sum() / size, -1.0, 1.0)) if size > 0 else float("nan")
+
+
+def _need_trace(kernel: xr.Dataset, targets: Any) -> None:
+    """Say what kernel goes with one target for each example, where the kernel has a row for each output."""
+    rows_, examples = kernel.sizes["row"], len(np.unique(kernel["example"]))
+    if not isinstance(targets, xr.Dataset) and targets is not None and len(targets) == examples < rows_:
+        raise ValueError(
+            f"One target for each of {examples} examples, and a kernel of {rows_} rows, one for each example and "
+            'output. Take `empirical_ntk(..., part="trace")`, with one row for each example.'
+        )
 
 
 def _matrix(kernel: xr.Dataset) -> np.ndarray:

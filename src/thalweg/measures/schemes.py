@@ -40,7 +40,7 @@ class _Known(NamedTuple):
 
 
 _KNOWN = {
-    "uniform": _Known(lambda a: lambda w, g: init.uniform_(w, -a, a, generator=g), None, "a: entries on [-a, a]"),
+    "uniform": _Known(lambda a: lambda w, g: init.uniform_(w, -a, a, generator=g), None, "a, of entries on [-a, a]"),
     "normal": _Known(lambda s: lambda w, g: init.normal_(w, 0.0, s, generator=g), None, "the standard deviation"),
     "constant": _Known(lambda c: lambda w, _: init.constant_(w, c), None, "the value"),
     "xavier_normal": _Known(lambda gain: lambda w, g: init.xavier_normal_(w, gain, generator=g), 1.0, "the gain"),
@@ -52,6 +52,7 @@ _KNOWN = {
     "orthogonal": _Known(lambda gain: lambda w, g: init.orthogonal_(w, gain, generator=g), 1.0, "the gain"),
     "zeros": _Known(lambda _: lambda w, __: init.zeros_(w), 0.0),
 }
+_NOT_NEGATIVE = ("uniform", "normal", "xavier_normal", "xavier_uniform")
 _SYNONYMS = {
     **{"xavier": "xavier_uniform", "glorot": "xavier_uniform", "he": "he_normal", "kaiming": "he_normal"},
     **{"glorot_uniform": "xavier_uniform", "glorot_normal": "xavier_normal", "lecun": "lecun_normal"},
@@ -73,7 +74,7 @@ def scheme(given: str | Own) -> Scheme:
     ('he_normal', 'uniform(3)')
     >>> scheme("uniform")
     Traceback (most recent call last):
-    ValueError: The scheme 'uniform' needs a number (a: entries on [-a, a]), such as 'uniform(0.03)'.
+    ValueError: The scheme 'uniform' needs a number (a, of entries on [-a, a]), such as 'uniform(0.03)'.
     """
     if callable(given):
         own: Own = given
@@ -93,6 +94,7 @@ def _with_number(name: str, written: str | None) -> Scheme:
         if known.usual is None:
             raise ValueError(f"The scheme {name!r} needs a number ({known.what}), such as '{name}(0.03)'.")
         return Scheme(name, known.make(known.usual))
+    given = f"{name}({written})"
     try:
         number = float(written)
     except ValueError:
@@ -100,4 +102,6 @@ def _with_number(name: str, written: str | None) -> Scheme:
     if not known.what or not math.isfinite(number):
         wanted = f"a number, {known.what}" if known.what else "nothing there"
         raise ValueError(f"The scheme '{name}' has {written!r} in brackets; expected {wanted}.")
+    if number < 0 and name in _NOT_NEGATIVE:
+        raise ValueError(f"The scheme {given!r}: {known.what} is {number:g}; expected a number from 0.")
     return Scheme(f"{name}({number:g})", known.make(number))

@@ -13,6 +13,7 @@ in `kernel`, features at other inputs in `features`, the linearised model as a p
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -104,6 +105,11 @@ def linearize(
     ValueError, TypeError
         `k` above the rank, outputs without gradient, inputs of the wrong shape, an exact method that does not fit.
 
+    Warns
+    -----
+    UserWarning
+        Where `randomized` did not certify its values, or `lanczos` did not converge (`stop` is `"budget"`).
+
     Notes
     -----
     Signs: the largest entry of each feature is positive. Cost: one forward and `c` backward passes over the inputs for
@@ -129,6 +135,7 @@ def linearize(
             values, found, used = triplets(asked, k, method, tol, rtol, limit, seed, advance)
         except FloatingPointError as error:
             raise Diverged(f"The network has diverged: {error}") from error
+    _warn(found, used, k)
     return _dataset(asked, k, values, found, used, rtol, vectors)
 
 
@@ -197,6 +204,26 @@ def _projected(
     size = k or min(_FEW_VALUES, *asked.shape)
     matrix = _products(asked, advance, total**0.5)
     return linalg.randomized_svd(matrix, size, tol=tol, rtol=rtol, power=2, seed=seed)
+
+
+def _warn(found: linalg.Triplets, used: str, k: int | None) -> None:
+    """Say that a method stopped before it was sure of its values."""
+    if found.stop != "budget":
+        return
+    asked = "" if k is None else f" of the k={k} asked for"
+    worst = found.residuals.max(initial=0.0) / found.singular_values.max(initial=1e-300)
+    why = {
+        "randomized": "did not certify them: what its projections leave out is above `tol` of the largest, so that "
+        "values can be too small and others be missing",
+        "lanczos": "did not converge within its products",
+    }[used]
+    what = '`method="exact"` where the Jacobian fits, `method="lanczos"`, '
+    what = what if used == "randomized" else 'a smaller `k`, `method="exact"` where the Jacobian fits, '
+    warnings.warn(
+        f"linearize found {len(found.singular_values)} singular values{asked}, and method={used!r} {why} (residuals up "
+        f"to {worst:.1g} of the largest). Take {what}or a larger `tol`.",
+        stacklevel=3,
+    )
 
 
 def checked_k(k: Any, shape: tuple[int, int]) -> None:

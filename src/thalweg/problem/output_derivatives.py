@@ -10,7 +10,7 @@ from torch import Tensor
 from thalweg.problem.examples import examples
 from thalweg.problem.network import arithmetic
 from thalweg.problem.network_problem import NetworkProblem
-from thalweg.problem.outputs import Outputs, Which
+from thalweg.problem.outputs import Outputs, Which, which_of
 from thalweg.problem.tree import tree_map
 
 
@@ -36,6 +36,7 @@ class OutputDerivatives(NetworkProblem):
             A problem with `step=`, statistics that depend on the weights or on the batch, inputs of the wrong shape,
             outputs that have no gradient.
         """
+        outputs = which_of(outputs)
         given = not (inputs is None or isinstance(inputs, str)) or targets is not None
         key = (inputs or "train", outputs) if not given else None
         if key is None or key not in self._outputs:

@@ -47,7 +47,7 @@ class Outputs:
     def __init__(
         self, network: Network, examples: Examples, which: Which, shape: tuple[int, ...] | None = None
     ) -> None:
-        self.network, self.examples, self.which = network.only_loss(), examples, _checked(which)
+        self.network, self.examples, self.which = network.only_loss(), examples, which_of(which)
         self.num_examples = examples.num_examples
         self.way = ""
         self._watched_network: Network | None = None
@@ -315,11 +315,15 @@ def _pulling(
     return values, back
 
 
-def _checked(which: Any) -> Which:
+def which_of(which: Any) -> Which:
+    """Refuse what names no outputs."""
     if which in ("all", "sum", "loss") and isinstance(which, str):
         return which  # type: ignore[return-value]
     if isinstance(which, bool) or not isinstance(which, int):
-        raise ValueError(f"outputs={which!r}; expected 'all', 'sum', 'loss' (each example's) or the number of one.")
+        raise ValueError(
+            f"outputs={which!r}; expected 'all', 'sum', 'loss' (each example's) or the number of one. Of several, take "
+            "all and keep their rows."
+        )
     return which
 
 

@@ -12,6 +12,7 @@ Reference: Jacot, Gabriel & Hongler (2018), arXiv:1806.07572; Lee et al. (2019),
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -64,7 +65,7 @@ class LinearizedProblem(ModuleProblem):
     Raises
     ------
     Diverged
-        Weights or derivatives at $\theta_0$ that are not finite.
+        Weights, outputs or derivatives at $\theta_0$ that are not finite.
     ValueError, TypeError
         As `ModuleProblem.outputs`.
 
@@ -86,6 +87,8 @@ class LinearizedProblem(ModuleProblem):
         self.origin = standing._standing(None)
         self._own = standing._sources
         found = {split: standing.outputs(split) for split in self._own}
+        for one in found.values():
+            finite(one.values(self.origin), "its outputs are")
         limit = min(free_memory(problem.device) // 8, _STORED) if memory is None else memory
         needed = sum(o.num_rows for o in found.values()) * len(self.origin) * self.origin.element_size()
         self.stored = needed <= limit
@@ -144,7 +147,16 @@ class LinearizedProblem(ModuleProblem):
             Steps of plain gradient descent on all data.
         learning_rate
             $\eta$. Above $N / \lambda_{\max}$ descent diverges, and so do these weights.
+
+        Raises
+        ------
+        ValueError
+            Steps that are no whole number from 0, a learning rate that is negative or not finite; else as `minimum`.
         """
+        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
+            raise ValueError(f"steps={steps!r}; expected a whole number from 0.")
+        if not (isinstance(learning_rate, (int, float, np.number)) and 0 <= float(learning_rate) < math.inf):
+            raise ValueError(f"learning_rate={learning_rate!r}; expected a finite number from 0.")
         rate = 2 * learning_rate * self._slope() / self.num_examples
 
         def so_far(values: np.ndarray) -> np.ndarray:

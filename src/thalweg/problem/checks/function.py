@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from thalweg.problem.checks.values import differ, drawn, mean, seeded, tolerance
 from thalweg.problem.data import Batches
+from thalweg.problem.examples import Diverged
 from thalweg.problem.network import Network
 
 _SEEDS = 32
@@ -48,6 +49,11 @@ def listens(network: Network, batch: Any) -> None:
         if changed and there.isfinite().all():
             return
     network.load(network.theta.unsqueeze(0), 1)
+    if not changed and not here.isfinite().any():
+        raise Diverged(
+            f"No loss is finite ({here.dtype}), neither at the weights nor near them: the network has diverged, or its "
+            'losses are too large for the dtype. Take the weights of an earlier step, or pass precision="float64".'
+        )
     if not changed:
         raise ValueError(
             "The loss of no example changes with the weights, however far they move. Does `step` (or `forward`, or the "
