@@ -17,7 +17,7 @@
     if (figure.drawn === wanted) return;
     figure.drawn = wanted;
     const { data, layout, frames } = JSON.parse(wanted.textContent);
-    const config = { responsive: true, displaylogo: false };
+    const config = { responsive: true, displaylogo: false, showSendToCloud: false };
     const place = figure.querySelector(".place");
     const Plotly = await plotly();
     await Plotly.newPlot(place, { data, layout: { ...layout, autosize: true }, frames, config });

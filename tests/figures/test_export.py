@@ -62,3 +62,10 @@ def test_an_interactive_figure_becomes_an_image_without_its_controls(plane, tmp_
     figure = figures.contour(plane)
     assert figures.save(figure, tmp_path / "a.png", scale=1).read_bytes().startswith(b"\x89PNG")
     assert figure.layout.updatemenus  # the figure itself keeps them
+
+
+def test_pages_offer_no_upload(tmp_path):
+    import plotly.graph_objects as go
+
+    page = figures.save(go.Figure(go.Scatter(y=[0, 1])), tmp_path / "page.html").read_text()
+    assert '"showSendToCloud": false' in page

@@ -22,13 +22,13 @@ from thalweg.apps import (
     words_graph,
     words_valley,
 )
+from thalweg.figures.export import CONFIG
 from thalweg.figures.graph import GraphFigure
 
 Results = dict[str, xr.Dataset]
 Part = tuple[str, str, str]
 Maker = Callable[[str, Results], tuple[str, list[str], list[Any]]]
 _SPAN = 200.0  # of the losses, from the 5th to the 95th percentile: a map takes logarithms
-_CONFIG = {"displaylogo": False, "responsive": True}
 
 
 def sections(results: Results) -> Iterator[Part]:
@@ -286,7 +286,7 @@ def _class(figure: go.Figure | GraphFigure) -> str:
 def _embedded(figure: go.Figure | GraphFigure) -> str:
     if isinstance(figure, GraphFigure):
         return words_graph.image(figure)
-    return pio.to_html(figure, include_plotlyjs=False, include_mathjax=False, full_html=False, config=_CONFIG)
+    return pio.to_html(figure, include_plotlyjs=False, include_mathjax=False, full_html=False, config=CONFIG)
 
 
 def _provenance(dataset: xr.Dataset) -> str:

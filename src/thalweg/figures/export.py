@@ -14,6 +14,8 @@ from thalweg.figures.graph import GraphFigure
 
 IMAGES = (".png", ".svg", ".pdf")
 FILMS = (".mp4", ".gif")
+CONFIG = {"displaylogo": False, "showSendToCloud": False, "responsive": True}
+"""Of plotly's pages: nothing is offered that would leave this machine."""
 _SIZES = {"dpi": "pixels on an inch", "scale": "pixels for each pixel of the figure"}
 # Plotly rejects the promise of an animation that another one, or Pause, breaks off; nobody waits for it.
 _BROKEN_OFF = "addEventListener('unhandledrejection', e => { if (e.reason === undefined) e.preventDefault() })"
@@ -148,7 +150,7 @@ def _matplotlib(figure: Any, file: str, **kwargs: Any) -> None:
 
 
 def _html(figure: Any, file: str, **kwargs: Any) -> None:
-    options = {"include_plotlyjs": True, "include_mathjax": False, "config": {"displaylogo": False, "responsive": True}}
+    options = {"include_plotlyjs": True, "include_mathjax": False, "config": dict(CONFIG)}
     options |= {"auto_play": False, "post_script": _BROKEN_OFF} if figure.frames else {}
     text = figure.to_html(**{**options, **kwargs})
     paper = figure.layout.paper_bgcolor or figure.layout.template.layout.paper_bgcolor or "#ffffff"

@@ -20,6 +20,7 @@ from thalweg.figures.overlay import Marker, Sheet, Track
 from thalweg.figures.scale import Scale, number
 
 Auto = Literal["auto"]
+_SHORT = 4  # letters of a name that stands for itself where values are told
 _SYMBOLS = {"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ"}
 _UNITLESS = ("", "1", "none", "dimensionless")
 _NARROWEST = 4.0  # a map whose sides differ more is not drawn to scale
@@ -243,6 +244,7 @@ def _axis(coordinate: xr.DataArray) -> Axis:
     symbol = _SYMBOLS.get(name, name)
     text = label(coordinate)
     text = symbol if text == name else text
+    symbol = text if text.isidentifier() and len(text) <= _SHORT else symbol
     return Axis(name, symbol, text, coordinate.values.astype(float))
 
 

@@ -112,7 +112,7 @@ def prepared(shelf: Shelf, look: Look) -> Map:
         other, variable, at = look.like
         options["like"] = plane(shelf.load(other), at)[variable]
     shown: Map = figures.surface(
-        _alone(ds, look.variable, regions),
+        _alone(ds, look.variable, regions, ("gradient",) if "field" in options else ()),
         look.variable,
         log=look.log,
         region=regions or None,
@@ -138,13 +138,13 @@ def _add(options: dict[str, Any], kind: str, name: str, ds: xr.Dataset) -> None:
         options.setdefault(ARGUMENTS[kind], []).append(ds)
 
 
-def _alone(ds: xr.Dataset, variable: str, regions: Sequence[str]) -> xr.Dataset:
-    """The surface with one quantity, so that no other one is prepared."""
+def _alone(ds: xr.Dataset, variable: str, regions: Sequence[str], kept: Sequence[str]) -> xr.Dataset:
+    """The surface with one quantity and what is `kept`, so that no other one is prepared."""
     needed = {variable, *(str(ds[key].attrs["of"]) for key in regions if key in ds)}
     drop = [name for name in schema.values(ds) if name not in needed]
     drop += [str(key) for key, var in ds.data_vars.items() if var.attrs.get("role") == "region" and key not in regions]
     drop += [str(key) for key, var in ds.data_vars.items() if var.attrs.get("of") in drop and key not in drop]
-    return ds.drop_vars(drop)
+    return ds.drop_vars([name for name in drop if name not in kept])
 
 
 def _lies_on(entry: Entry, name: str, surface: dict[Any, Any]) -> bool:

@@ -217,6 +217,7 @@ def _(mo):
 
 @app.cell
 def _(g1, g2, mo, np, problem, t1, t2, torch):
+    mo.stop(None in (t1.value, t2.value, g1.value, g2.value), mo.md("Type a number into each of the four fields."))
     _true = problem.gradient(torch.tensor([t1.value, t2.value], dtype=torch.float64)).numpy()
     _off = float(np.abs(_true - [g1.value, g2.value]).max())
     _right = _off <= 1e-6 * max(1.0, float(np.abs(_true).max()))
@@ -259,8 +260,9 @@ def _(autoencoder_gradient, problem, question, torch, tw):
     question(
         "**Hand against machine.** Check your formula where the product of the weights is 10 and where it is −10. "
         "Which "
-        "factor do both components share, and what does it say about where the gradient vanishes? Try a place far out, "
-        "and set the ball's start there: what does the usual learning rate do?",
+        "factor do both components share, and what does it say about where the gradient vanishes? Try a place far out: "
+        "how far would a step of the usual learning rate go from there? (Set the ball's start to a corner of its map, "
+        "and see.)",
         _answer,
     )
     return

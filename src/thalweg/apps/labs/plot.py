@@ -26,7 +26,7 @@ function render({ model, el }) {
     const share = box.clientWidth / 1000; // a scene in a narrow window is lower, not cut off
     const narrow = layout.scene && !layout.width && share < 1;
     if (narrow) wide.height = Math.round((layout.height ?? 450) * Math.max(share, 0.4));
-    const config = { displaylogo: false, responsive: true, ...model.get("config") };
+    const config = { displaylogo: false, showSendToCloud: false, responsive: true, ...model.get("config") };
     const first = !box._fullLayout;
     Plotly.react(box, data, wide, config).then(() => {
       if (frames?.length) Plotly.addFrames(box, frames);

@@ -209,6 +209,7 @@ def _(mo):
 
 @app.cell
 def _(c0, c1, c2, expected_risk, mo, np):
+    mo.stop(None in (c0.value, c1.value, c2.value), mo.md("Type a number into each of the three fields."))
     _products = np.array([-2.0, 0.0, 1.0, 4.0])
     _true = expected_risk(np.stack([np.ones(4), _products], -1))
     _yours = c0.value + c1.value * _products + c2.value * _products**2
@@ -612,7 +613,8 @@ def _(np, population, question, torch, tw, walked):
             "that: the noise of the examples points along the line w1 = −w2, never across it, and only a start beside "
             "the "
             "line, or noise of another kind, gets away. The rectified network has besides a whole line, w2 = 0, on "
-            "which nothing moves."
+            "which no example has a gradient, so that stochastic descent stays there. (The formula of its expected "
+            "risk goes on across this line, and a ball that follows the formula does move.)"
         )
 
     question(

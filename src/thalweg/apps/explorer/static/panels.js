@@ -3,7 +3,7 @@
 import { page, plotly } from "./ask.js";
 import { camera } from "./state.js";
 
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["toImage", "lasso2d", "select2d"] };
+const CONFIG = { displaylogo: false, showSendToCloud: false, responsive: true, modeBarButtonsToRemove: ["toImage", "lasso2d", "select2d"] };
 const WIDE = 1.6; // width over height from which a scene needs no more room
 export const STRIP = 0.5; // height over width of a map that is not set beside its surface
 const SMALL = 700; // pixels of a scene that is too narrow for large words
