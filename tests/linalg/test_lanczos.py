@@ -298,3 +298,22 @@ def test_values_of_the_other_end_do_not_stand_in_for_wanted_ones(which):
         wanted = {"smallest": values[:k], "largest": values[::-1][:k]}
         both = np.sort(np.concatenate([values[::-1][: (k + 1) // 2], values[: k // 2]]))[::-1]
         np.testing.assert_allclose(found.eigenvalues, wanted.get(which, both), atol=3e-3 * 10)
+
+
+@pytest.mark.parametrize("which", ["magnitude", "largest", "smallest", "both"])
+@pytest.mark.parametrize("k", [5, 12])
+def test_copies_of_repeated_eigenvalues_are_found_where_they_are_asked_for(which, k):
+    """Twenty eigenvalues, five or ten times each."""
+    sizes = np.repeat(np.linspace(1, 0.05, 20), 10)
+    values = sizes if which in ("magnitude", "largest") else sizes * np.tile([1, -1], 100)
+    q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(200, 200)))
+    a = torch.as_tensor((q * values) @ q.T)
+    pairs = top_eigenpairs(lambda v: a @ v, 200, k, which=which, copies=True, dtype=torch.float64)
+    up = np.sort(values)
+    expected = {"smallest": up[:k], "both": np.r_[up[::-1][: k - k // 2], up[k // 2 - 1 :: -1]]}.get(
+        which, up[::-1][:k]
+    )
+    np.testing.assert_allclose(pairs.eigenvalues, expected, atol=1e-5)
+    true = (a @ pairs.eigenvectors.T - pairs.eigenvectors.T * torch.as_tensor(pairs.eigenvalues)).norm(dim=0).numpy()
+    np.testing.assert_allclose(pairs.residuals, true, rtol=1e-6, atol=1e-9)
+    assert pairs.stop == "converged"

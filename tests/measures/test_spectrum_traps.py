@@ -141,3 +141,14 @@ def test_the_mode_of_the_caller_changes_nothing():
             tw.spectral_density(problem, num_probes=1)
             tw.worst_case_sharpness(problem, 0.1, steps=1)
         np.testing.assert_allclose(found.eigenvalue, expected.eigenvalue, rtol=1e-4)
+
+
+def test_copies_of_repeated_eigenvalues_are_found_where_they_are_asked_for():
+    """Each eigenvalue of a linear model of ten outputs with a squared loss comes ten times."""
+    torch.manual_seed(0)
+    x, y = torch.randn(100, 30).double(), torch.randn(100, 10).double()
+    problem = tw.ModuleProblem(torch.nn.Linear(30, 10).double(), (x, y), loss=torch.nn.functional.mse_loss)
+    largest = 2 * torch.linalg.matrix_norm(problem.jacobian(), 2) ** 2 / 1000
+    for matrix in ("ggn", "hessian"):
+        found = tw.top_eigenpairs(problem, 5, matrix=matrix, copies=True, tol=1e-6)
+        np.testing.assert_allclose(found.eigenvalue, float(largest), rtol=1e-6)

@@ -141,6 +141,8 @@ class Krylov:
         self.closed = self.restarted = False
         self.negligible = 0.0  # share of `scale` below which a β is dropped, and counted as an error of its column
         self.blocks = [0]  # where rows begin that have nothing to do with those before them
+        self._open: list[tuple[np.ndarray, Tensor]] = []  # b of a search's start, and what no row spans of its β v
+        self.searches: int | None = None  # the row where the last search began
         self.next = self._unit(start.to(self.basis.accumulate))
 
     @property
@@ -158,6 +160,7 @@ class Krylov:
         assert self.next is not None
         m = self.size
         self._c[m, :m] = self.beta * self.coupling
+        self._span(self.next)
         self.basis.append(self.next)
         self._c[: m + 1, m], rest = self.basis.split(product)
         self.beta = float(rest.norm())
@@ -175,7 +178,16 @@ class Krylov:
 
     def ritz(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Ritz values (ascending), vectors in the basis (columns), residuals, and their share that steps can lower."""
-        return ritz_pairs(self.matrix, self.beta * self.coupling, self.noise)
+        return ritz_pairs(self.matrix, self._tail(), self.noise)
+
+    def search(self) -> None:
+        """Leave the direction that would follow, and go on from a random one orthogonal to all rows."""
+        if self.beta and self.next is not None:
+            self._open.append((self.coupling, self.beta * self.next.to(self.basis.accumulate)))
+        self.searches, self.beta = self.size, 0.0
+        if self.blocks[-1] != self.size:
+            self.blocks.append(self.size)
+        self.next = self._new_direction()
 
     def restart(self, mixing: np.ndarray) -> None:
         """Keep the Ritz vectors `mixing`, `(size, p)`: thick restart."""
@@ -184,10 +196,32 @@ class Krylov:
         dropped = ((image - mixing @ inside) ** 2).sum(0)
         self.noise = np.sqrt(self.noise**2 @ mixing**2 + dropped)
         self.coupling = self.coupling @ mixing
+        self._open = [(_padded(b, len(mixing)) @ mixing, v) for b, v in self._open]
         self.basis.rotate(mixing)
         self._c[:] = 0.0
         self._c[: self.size, : self.size] = inside
-        self.blocks, self.restarted = [0], True
+        self.blocks, self.restarted, self.searches = [0], True, None
+
+    def _span(self, row: Tensor) -> None:
+        """Note what a new row has of the directions that searches left."""
+        new = row.to(self.basis.accumulate)
+        for i, (b, rest) in enumerate(self._open):
+            share = rest @ new
+            self._c[self.size, : len(b)] += float(share) * b
+            self._open[i] = b, rest - share * new
+
+    def _tail(self) -> np.ndarray:
+        """What leads out of the rows, `(m,)`, or with searches `(p, m)` in orthonormal directions."""
+        last = self.beta * self.coupling
+        if not self._open:
+            return last
+        couplings = [_padded(b, self.size) for b, _ in self._open]
+        rests = [rest for _, rest in self._open]
+        if self.beta and self.next is not None:
+            couplings, rests = [*couplings, last], [*rests, self.next.to(self.basis.accumulate)]
+        stacked = torch.stack(rests)
+        squares, turn = np.linalg.eigh((stacked @ stacked.T).cpu().numpy().astype(np.float64))
+        return np.sqrt(np.maximum(squares, 0.0))[:, None] * (turn.T @ np.stack(couplings))
 
     def _new_direction(self) -> Tensor | None:
         if self.size == self.operator.n:
@@ -197,6 +231,10 @@ class Krylov:
 
     def _unit(self, vector: Tensor) -> Tensor:
         return (vector / vector.norm()).to(self.operator.dtype)
+
+
+def _padded(vector: np.ndarray, size: int) -> np.ndarray:
+    return np.concatenate([vector, np.zeros(size - len(vector))])
 
 
 def ritz_pairs(
@@ -212,5 +250,5 @@ def ritz_pairs(
     """
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     inside = matrix @ vectors - vectors * values
-    tails = np.abs(tail @ vectors)
+    tails = np.linalg.norm(np.atleast_2d(tail) @ vectors, axis=0)
     return values, vectors, np.sqrt((inside**2).sum(0) + tails**2 + noise**2 @ vectors**2), tails

@@ -1,9 +1,12 @@
 r"""When Lanczos may stop: each wanted pair is accurate, and no pair that belongs among them is likely to be unseen.
 
-A small residual says that an eigenvalue is near, not that it is among the wanted ones. Two situations hide others:
+A small residual says that an eigenvalue is near, not that it is among the wanted ones. Three situations hide others:
 
 - The subspace closed (repeated eigenvalues, low rank): `confirmed` waits for the leading pair of the random vector
   that goes on from there.
+- One start vector sees one copy of a repeated eigenvalue. Where copies are asked for, once the pairs are accurate, a
+  random vector orthogonal to all rows goes on: `unseen` lets it until copies of the wanted values, and others 5% beyond
+  the last, are too little of it (a probability below 1%). After a search that found some follows another.
 - The start vector has next to nothing of a direction: a warm start holds the earlier eigenvectors and little else. An
   eigenvector $u$ with $Au = \mu u$ has in the basis the coordinates $h$ with $(\mu - C^\top) h \propto b$, so its share
   of the start vector is at most $|h_1| / \lVert h \rVert$ (squared, the Christoffel function of the start vector's
@@ -28,6 +31,13 @@ STILL = 3
 
 GAP = 0.05
 """Gaps narrower than this share of the largest eigenvalue are not searched: neighbours count as one."""
+
+
+CHANCE = 0.01
+"""Share of a search's random vector, in units of its mean, below which an eigenvector is said to be absent (0.8%)."""
+
+APART = 0.02
+"""Share of the largest eigenvalue by which values differ that are no copies of each other."""
 
 
 def verdict(krylov: Krylov, k: int, which: Which, tol: float) -> Stop | None:
@@ -73,7 +83,7 @@ def confirmed(krylov: Krylov, wanted: np.ndarray, which: Which, allowed: float) 
     One that is better than the last wanted pair is a copy, or new, and there may be more like it: its own subspace must
     close, and the next be looked at.
     """
-    if len(krylov.blocks) == 1 or krylov.next is None:
+    if len(krylov.blocks) == 1 or krylov.next is None or krylov.blocks[-1] == krylov.searches:
         return True
     block = krylov.blocks if krylov.blocks[-1] < krylov.size else krylov.blocks[:-1]
     first = block[-1]
@@ -83,6 +93,50 @@ def confirmed(krylov: Krylov, wanted: np.ndarray, which: Which, allowed: float) 
     values, _, residuals, _ = ritz_pairs(krylov.matrix[first:, first:], tail, krylov.noise[first:])
     leading = order(values, which)[: 2 if which == "both" else 1]
     return bool((residuals[leading] <= allowed).all() and not _better(values[leading], wanted, which, allowed))
+
+
+def unseen(krylov: Krylov, wanted: np.ndarray, which: Which, allowed: float) -> bool | None:
+    r"""Whether copies may be missing: True to search (again), None to go on with the search, False if there are none.
+
+    The search began with a random vector orthogonal to all rows. An eigenvector orthogonal to these with the eigenvalue
+    μ has in its rows the coordinates $h \propto (\mu - T)^{-1} e$, so its share of that vector is at most
+    $|h_1| / \lVert h \rVert$.
+    """
+    if len(wanted) < (3 if which == "both" else 2) or krylov.restarted or krylov.next is None:
+        return False
+    if krylov.searches is None:
+        return len(krylov.blocks) == 1
+    if krylov.blocks[-1] > krylov.searches:
+        return False  # it closed, and was confirmed
+    if krylov.size == krylov.searches:
+        return None
+    block = krylov.matrix[krylov.searches :, krylov.searches :]
+    values, vectors = np.linalg.eigh((block + block.T) / 2)
+    leading = order(values, which)[: 2 if which == "both" else 1]
+    if _better(values[leading], wanted, which, allowed):
+        return True
+    mu = _copies(wanted, which, allowed, max(np.abs(wanted).max(), np.abs(values).max()))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a place that is a Ritz value: asked again after a step
+        last = vectors[-1] / (mu[:, None] - values)
+        shares = np.abs(last @ vectors[0]) / np.linalg.norm(last, axis=1)
+    chance = CHANCE * (krylov.operator.n - krylov.searches) ** -0.5
+    return False if bool((shares <= chance).all()) else None
+
+
+def _copies(wanted: np.ndarray, which: Which, allowed: float, scale: float) -> np.ndarray:
+    """The eigenvalues nearest to the last wanted that a search has to exclude, at each end asked for."""
+    apart = max(allowed, APART * scale)
+
+    def outwards(sizes: np.ndarray) -> float:
+        least = sizes.min()
+        return float(min([least + GAP * scale, *sizes[sizes > least + apart]]))
+
+    if which == "magnitude":
+        place = outwards(np.abs(wanted))
+        return np.array([place, -place])
+    high = wanted[::2] if which == "both" else wanted[: len(wanted) * (which == "largest")]
+    low = wanted[1::2] if which == "both" else wanted[: len(wanted) * (which == "smallest")]
+    return np.array([s * outwards(s * side) for s, side in ((1.0, high), (-1.0, low)) if len(side)])
 
 
 def _better(leading: np.ndarray, wanted: np.ndarray, which: Which, allowed: float) -> bool:

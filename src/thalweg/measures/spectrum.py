@@ -49,6 +49,7 @@ def top_eigenpairs(
     tol: float = 1e-3,
     max_matvecs: int | None = None,
     start: xr.Dataset | Tensor | None = None,
+    copies: bool = False,
     seed: int = 0,
     num_examples: int | None = None,
     vectors: bool = True,
@@ -78,6 +79,10 @@ def top_eigenpairs(
         Products at most; `max(300, 20 k)` by default.
     start
         An earlier result (eigenvectors at weights nearby), or vectors as rows: saves about a quarter of the products.
+    copies
+        Search for further copies of repeated eigenvalues, for about half as many products again where there are none.
+        Without it one that is repeated may be returned once, as those of a linear model with a squared loss and several
+        outputs are.
     seed
         Of the random start, of a subset of the examples, and of sampled targets.
     num_examples
@@ -107,8 +112,8 @@ def top_eigenpairs(
 
     Notes
     -----
-    Cost: about 15 products for five pairs and one gradient; `num_matvecs` vectors of memory. An eigenvalue that is
-    repeated may be returned once: see `linalg.top_eigenpairs`.
+    Cost: about 15 products for five pairs and one gradient; `num_matvecs` vectors of memory. Of repeated
+    eigenvalues see `copies`.
 
     Examples
     --------
@@ -131,6 +136,7 @@ def top_eigenpairs(
             tol=tol,
             max_matvecs=max_matvecs,
             start=rows,
+            copies=copies,
             seed=at.seed,
             dtype=at.theta.dtype,
             device=at.theta.device,
