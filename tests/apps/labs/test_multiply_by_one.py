@@ -8,7 +8,7 @@ pytestmark = pytest.mark.slow
 def test_the_ball_answers_at_once_and_answers_open(open_lab, tmp_path):
     lab = open_lab("multiply-by-one", reduced_motion="reduce")
     page = lab.page
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(150_000)
     canvas = page.locator("canvas.tw-map").first
     canvas.wait_for()
     root, says = page.locator(".tw-ball").first, page.locator(".tw-says").first

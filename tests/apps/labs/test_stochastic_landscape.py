@@ -8,7 +8,7 @@ pytestmark = pytest.mark.slow
 def test_maps_follow_the_slider_and_the_start(open_lab, tmp_path):
     lab = open_lab("stochastic-landscape", reduced_motion="reduce")
     page = lab.page
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(150_000)
     maps = page.locator(".tw-risk canvas.tw-sheet")
     maps.first.wait_for()
     heading, says = page.locator(".tw-risk h2"), page.locator(".tw-risk .tw-says")
