@@ -66,7 +66,7 @@ _FIVE = (
     ),
 )
 
-LABS: Mapping[str, Lab] = MappingProxyType({lab.name: lab for lab in _FIVE if lab.file.exists()})
+LABS: Mapping[str, Lab] = MappingProxyType({lab.name: lab for lab in _FIVE})
 """The labs by name."""
 
 
