@@ -2,6 +2,7 @@ r"""Derivatives of a network's loss in its weights: gradients, of every example 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from thalweg.problem.workshop import Method
 from thalweg.schema import MATRICES
 
 
-class LossDerivatives(NetworkProblem):
+class LossDerivatives(NetworkProblem, ABC):
     """The mean loss as a function of the weights, and what follows from it."""
 
     def loss(self, theta: Tensor) -> Tensor:
@@ -220,6 +221,6 @@ class LossDerivatives(NetworkProblem):
             stacked = torch.stack([function(row) for row in rows])
         return stacked.reshape(*theta.shape[:-1], *stacked.shape[1:])
 
+    @abstractmethod
     def _points_at_once(self, num_points: int) -> int:
         """How many weight vectors are evaluated together."""
-        raise NotImplementedError
