@@ -1,6 +1,7 @@
 """Instruments that answer at once: Python samples, a small ES module draws.
 
-One module serves notebooks (tried in marimo) and a page without Python (`standalone`). They need the extra `thalweg[apps]`.
+One module serves notebooks (tried in marimo) and a page without Python (`standalone`). They need the extra
+`thalweg[apps]`.
 
 - `Film`: any film of a figure, with a slider that the keyboard reaches.
 - `Tangent`: a function, its tangent, and the error of the tangent.
